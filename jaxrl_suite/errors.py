@@ -1,0 +1,47 @@
+"""Errors a user can act on: one line each, naming what was given and what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class JaxrlError(Exception):
+    """Base of every error raised on purpose. The command line prints it as one line.
+
+    `exit_code` is the process's exit status when the error ends a command.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(JaxrlError, ValueError):
+    """A setting that cannot work, found before anything compiles."""
+
+    exit_code = 2
+
+
+class UnknownNameError(ConfigError):
+    """A name that is not registered; the message suggests the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {kind} {name!r}: {hint}")
+
+
+class RunDirectoryError(JaxrlError):
+    """A run directory that cannot be used: missing, in use, already filled, or of another run."""
+
+    exit_code = 3
+
+
+class CheckpointError(JaxrlError):
+    """No checkpoint that can be trusted, or one that could not be written."""
+
+    exit_code = 4
+
+
+class Interrupted(JaxrlError):
+    """The run was asked to stop, has saved itself and can be resumed."""
+
+    exit_code = 130

@@ -1,0 +1,53 @@
+"""Environments: everything that can be stepped, behind one interface (`jaxrl_suite.agent.Environment`).
+
+env, params = make("CartPole-v1")                       # by name: list_envs()
+env = adapt(MyEnvironment())                            # your own gymnax-style object; env.default_params
+register("my-env", MyEnvironment)                       # or give it a name
+env = EpisodeStatistics(TimeLimit(env, 100))            # wrappers
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxrl_suite.envs.adapter import adapt
+    from jaxrl_suite.envs.base import BaseEnv
+    from jaxrl_suite.envs.registry import list_envs, make, register, register_family
+    from jaxrl_suite.envs.vector import VectorEnv
+    from jaxrl_suite.envs.wrappers import EpisodeStatistics, StickyActions, TimeLimit
+
+_HOMES = {
+    "BaseEnv": "base",
+    "EpisodeStatistics": "wrappers",
+    "StickyActions": "wrappers",
+    "TimeLimit": "wrappers",
+    "VectorEnv": "vector",
+    "adapt": "adapter",
+    "list_envs": "registry",
+    "make": "registry",
+    "register": "registry",
+    "register_family": "registry",
+}
+
+__all__ = [
+    "BaseEnv",
+    "EpisodeStatistics",
+    "StickyActions",
+    "TimeLimit",
+    "VectorEnv",
+    "adapt",
+    "list_envs",
+    "make",
+    "register",
+    "register_family",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,71 @@
+"""Observations as networks want them: the encodings that `make(…, observation=…)` chooses from, and their spaces."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.envs.params import strongly_typed
+from jaxrl_suite.errors import ConfigError
+
+MODES = ("auto", "raw", "float", "one_hot")
+
+
+def check_mode(mode: str, space: Any, where: str) -> None:
+    """Raises ConfigError unless observations of `space` can be encoded by `mode`."""
+    if mode not in MODES:
+        raise ConfigError(f"{where}: observation = {mode!r}: must be one of {', '.join(MODES)}")
+    if mode == "one_hot" and not _is_discrete(space):
+        raise ConfigError(f"{where}: observation = 'one_hot': observations are {space}, not discrete")
+
+
+def encode(mode: str, space: Any, observation: Any) -> Any:
+    """One observation, encoded.
+
+    auto: one-hot float32 of length n for a discrete space, float32 otherwise. float: always float32. one_hot: one-hot,
+    discrete spaces only. raw: the environment's own dtype.
+    """
+    if hasattr(space, "spaces"):
+        return _map_children(lambda child, value: encode(mode, child, value), space.spaces, observation)
+    if mode == "raw":
+        return jax.tree.map(strongly_typed, observation)
+    if mode == "float" or not _is_discrete(space):
+        return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, jnp.float32), observation)
+    return jax.nn.one_hot(observation, int(space.n), dtype=jnp.float32)
+
+
+def encoded_space(mode: str, space: Any, raw: Any) -> Any:
+    """The space of what `encode` returns.
+
+    Args:
+        mode: one of MODES.
+        space: what the environment declares.
+        raw: in mode `raw`, shapes and dtypes of the environment's observation, because some declare another dtype than
+            they return.
+    """
+    from gymnax.environments import spaces
+
+    if hasattr(space, "spaces"):
+        children = _map_children(lambda child, value: encoded_space(mode, child, value), space.spaces, raw)
+        return spaces.Dict(children) if isinstance(children, dict) else spaces.Tuple(children)
+    if _is_discrete(space):
+        if mode == "raw":
+            return space
+        if mode == "float":
+            return spaces.Box(0.0, float(space.n - 1), (), jnp.float32)
+        return spaces.Box(0.0, 1.0, (int(space.n),), jnp.float32)
+    return spaces.Box(space.low, space.high, tuple(space.shape), raw.dtype if mode == "raw" else jnp.float32)
+
+
+def _is_discrete(space: Any) -> bool:
+    return hasattr(space, "n") and tuple(space.shape) == ()
+
+
+def _map_children(function: Any, children: Any, values: Any) -> dict | tuple:
+    if values is None:
+        values = dict.fromkeys(children) if isinstance(children, Mapping) else (None,) * len(children)
+    if not isinstance(children, Mapping):
+        return tuple(function(child, value) for child, value in zip(children, values, strict=True))
+    get = values.__getitem__ if isinstance(values, Mapping) else lambda name: getattr(values, name)
+    return {name: function(child, get(name)) for name, child in children.items()}

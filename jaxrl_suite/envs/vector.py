@@ -1,0 +1,127 @@
+"""Many copies of one environment, stepped together, with automatic resets and episode statistics.
+
+A reset is needed only where an episode ends, but a compiled program cannot skip it for some copies. The usual answer
+resets every copy at every step, inside the rollout's loop. Here the fresh starts of a whole rollout are drawn before
+the loop as one batched call (`draw`), and the loop only selects: the same distribution, exactly one reset's worth of
+work a step and copy, but none of its overhead in the loop. A pool of fewer starts a step than copies (`pool_size`)
+saves work where a reset is costly; copies that end in the same step then take the pool's starts in turn.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxrl_suite.agent import Environment
+from jaxrl_suite.errors import ConfigError
+
+
+@struct.dataclass
+class VectorState:
+    """State of N copies. env: the environment's own state, [N, ...]; running return and length of each episode, [N]."""
+
+    env: Any
+    episode_return: jax.Array
+    episode_length: jax.Array
+
+
+class StepInputs(NamedTuple):
+    """Everything random that a step of N copies needs. With a leading time axis: of a whole rollout.
+
+    key: [N] keys. start_observation, start_state: [P, ...] fresh starts.
+    """
+
+    key: jax.Array
+    start_observation: Any
+    start_state: Any
+
+
+class VectorStep(NamedTuple):
+    """What one step of N copies produced; every array has the leading axis [N].
+
+    observation: what the agent sees next (a new episode's first observation where one ended).
+    final_observation: the observation the step itself produced, before any reset.
+    episode_return, episode_length: of the episode up to and with this step; complete where it ended.
+    """
+
+    observation: Any
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    final_observation: Any
+    episode_return: jax.Array
+    episode_length: jax.Array
+
+    @property
+    def done(self) -> jax.Array:
+        """bool [N]: the episode ended, by termination or by truncation."""
+        return self.terminated | self.truncated
+
+
+def _select(mask: jax.Array, on_true: Any, on_false: Any) -> Any:
+    """Leaf by leaf `where`, the mask [N] broadcast over trailing axes. Works on typed keys too."""
+    return jax.tree.map(lambda t, f: jnp.where(mask.reshape(mask.shape + (1,) * (f.ndim - 1)), t, f), on_true, on_false)
+
+
+class VectorEnv:
+    """`num_envs` copies of `env`.
+
+    Args:
+        env: any `Environment`.
+        num_envs: number of copies N.
+        pool_size: number P of fresh starts drawn a step; 0 means one a copy.
+
+    Raises:
+        ConfigError: if `pool_size` is negative or above `num_envs`.
+    """
+
+    def __init__(self, env: Environment, num_envs: int, pool_size: int = 0):
+        if not 0 <= pool_size <= num_envs:
+            raise ConfigError(f"pool_size = {pool_size}: must be between 0 (one a copy) and num_envs = {num_envs}")
+        self.env, self.num_envs = env, num_envs
+        self.pool_size = pool_size or num_envs
+
+    def reset(self, key: jax.Array, params: Any) -> tuple[Any, VectorState]:
+        """First observations [N, ...] and the state of all copies."""
+        observation, env_state = jax.vmap(self.env.reset, (0, None))(jax.random.split(key, self.num_envs), params)
+        zeros = jnp.zeros(self.num_envs)
+        return observation, VectorState(env_state, zeros, zeros.astype(jnp.int32))
+
+    def draw(self, key: jax.Array, params: Any, num_steps: int) -> StepInputs:
+        """Keys and fresh starts for `num_steps` steps; every leaf has the leading axis [num_steps]."""
+        key_step, key_reset = jax.random.split(key)
+        reset_keys = jax.random.split(key_reset, (num_steps, self.pool_size))
+        observation, env_state = jax.vmap(jax.vmap(self.env.reset, (0, None)), (0, None))(reset_keys, params)
+        return StepInputs(jax.random.split(key_step, (num_steps, self.num_envs)), observation, env_state)
+
+    def step(self, state: VectorState, action: Any, params: Any, inputs: StepInputs) -> tuple[VectorState, VectorStep]:
+        """Steps all copies once; those that ended start anew. `inputs` is one time slice of `draw`."""
+        transition = jax.vmap(self.env.transition, (0, 0, 0, None))
+        final, env_state, reward, terminated, truncated = transition(inputs.key, state.env, action, params)
+        done = terminated | truncated
+        starts = (inputs.start_observation, inputs.start_state)
+        if self.pool_size < self.num_envs:
+            turn = (jnp.cumsum(done) - 1) % self.pool_size
+            starts = jax.tree.map(lambda leaf: leaf[turn], starts)
+        observation, env_state = _select(done, starts, (final, env_state))
+        episode_return, episode_length = state.episode_return + reward, state.episode_length + 1
+        out = VectorStep(observation, reward, terminated, truncated, final, episode_return, episode_length)
+        carried = VectorState(env_state, jnp.where(done, 0.0, episode_return), jnp.where(done, 0, episode_length))
+        return carried, out
+
+    def observe(self, state: VectorState, observation: Any) -> Any:
+        """One unbatched observation of the environment as the learner would see it: here, as it is."""
+        return observation
+
+
+def episode_metrics(steps: VectorStep) -> dict[str, jax.Array]:
+    """Mean return and length of the episodes that ended within `steps` (NaN where none), and how many did."""
+    done = steps.done
+    count = jnp.sum(done)
+    divisor = jnp.where(count > 0, count, jnp.nan)
+    return {
+        "episode/return": jnp.sum(jnp.where(done, steps.episode_return, 0.0)) / divisor,
+        "episode/length": jnp.sum(jnp.where(done, steps.episode_length, 0)) / divisor,
+        "episode/count": count,
+    }

@@ -1,0 +1,44 @@
+"""What runs leave behind: the store, statistics over seeds, figures and logging sinks.
+
+Names are imported when first used: `import jaxrl_suite.results` loads neither jax, pandas, pyarrow nor matplotlib.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "statistics": (
+        "Aggregate",
+        "Comparison",
+        "Estimate",
+        "aggregate",
+        "bootstrap_interval",
+        "compare",
+        "iqm",
+        "mean",
+        "median",
+        "optimality_gap",
+        "performance_profile",
+        "probability_of_improvement",
+    ),
+    "store": ("RunStore",),
+    "listing": ("list_runs",),
+    "plots": ("learning_curves", "performance_profiles"),
+    "curves": ("Curve",),
+    "sinks": ("Sink", "TensorBoardSink", "WandbSink", "open_sinks"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    if name in _HOME:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_HOME})

@@ -1,0 +1,39 @@
+"""Agents: one file an algorithm, readable from top to bottom beside its paper. Names load on first use."""
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jaxrl_suite.errors import UnknownNameError
+
+MODULES = {"ppo": "jaxrl_suite.agents.ppo"}
+"""Agents by name on the command line, and the module that holds the factory of that name."""
+
+_CONFIGS = {"PPOConfig": "jaxrl_suite.agents.ppo"}
+
+__all__ = ["MODULES", "PPOConfig", "agent_named", "ppo"]
+
+if TYPE_CHECKING:
+    from jaxrl_suite.agents.ppo import PPOConfig, ppo
+
+
+def agent_named(name: str) -> Callable[..., Any]:
+    """The factory of that name, which carries its `config_class`. Raises UnknownNameError."""
+    if name not in MODULES:
+        raise UnknownNameError("agent", name, MODULES)
+    return getattr(importlib.import_module(MODULES[name]), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return _attribute(MODULES[name], name)
+    if name in _CONFIGS:
+        return _attribute(_CONFIGS[name], name)
+    raise AttributeError(f"module 'jaxrl_suite.agents' has no attribute {name!r}")
+
+
+def _attribute(module: str, name: str) -> Any:
+    value = getattr(importlib.import_module(module), name)
+    # Importing agents.ppo binds the module to the name of its factory: put the factory there.
+    globals()[name] = value
+    return value

@@ -1,0 +1,1 @@
+"""What agents share: advantage estimators, distributions, losses, minibatches, networks."""

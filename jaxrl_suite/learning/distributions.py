@@ -1,0 +1,181 @@
+"""Policies over action spaces: what a network's outputs mean.
+
+A policy draws its noise before the rollout's loop (`noise`) and turns it into an action inside (`sample`): drawing
+from a counter-based generator costs more than the rest of a small network's step. Learners keep the raw action, from
+which log-probabilities are always finite, and hand `to_env(raw)` to the environment.
+
+distrax supplies densities and entropies; it takes seconds to import, so it is imported when a policy is made.
+"""
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl_suite.errors import ConfigError
+
+GaussianOutputs = tuple[jax.Array, jax.Array]
+
+
+class Policy(Protocol):
+    """Functions of a network's outputs; leading axes of all arguments agree and are kept.
+
+    num_outputs: width of the network's head. has_log_std: whether the head carries a state-independent log-std.
+    """
+
+    @property
+    def num_outputs(self) -> int: ...
+    @property
+    def has_log_std(self) -> bool: ...
+    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array: ...
+    def sample(self, outputs: Any, noise: jax.Array) -> jax.Array: ...
+    def mode(self, outputs: Any) -> jax.Array: ...
+    def log_prob(self, outputs: Any, raw: jax.Array) -> jax.Array: ...
+    def entropy(self, outputs: Any) -> jax.Array: ...
+    def to_env(self, raw: jax.Array) -> jax.Array: ...
+
+
+class Categorical(NamedTuple):
+    """One of `num_actions`; outputs are logits [..., A]; raw actions are the int32 action itself."""
+
+    num_actions: int
+    has_log_std: bool = False
+
+    @property
+    def num_outputs(self) -> int:
+        return self.num_actions
+
+    def noise(self, key, shape):
+        return jax.random.gumbel(key, (*shape, self.num_actions))
+
+    def sample(self, outputs, noise):
+        return jnp.argmax(outputs + noise, axis=-1).astype(jnp.int32)
+
+    def mode(self, outputs):
+        return jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+
+    def log_prob(self, outputs, raw):
+        return _distrax().Categorical(logits=outputs).log_prob(raw)
+
+    def entropy(self, outputs):
+        return _distrax().Categorical(logits=outputs).entropy()
+
+    def to_env(self, raw):
+        return raw
+
+
+class Gaussian(NamedTuple):
+    """Independent normals; outputs are (mean, log_std), each [..., D]; actions are clipped at the environment only.
+
+    low, high: [D] bounds of the action space; D is the size of `shape`.
+    """
+
+    shape: tuple[int, ...]
+    low: jax.Array
+    high: jax.Array
+    has_log_std: bool = True
+
+    @property
+    def num_outputs(self) -> int:
+        return math.prod(self.shape)
+
+    def noise(self, key, shape):
+        return jax.random.normal(key, (*shape, self.num_outputs))
+
+    def sample(self, outputs, noise):
+        mean, log_std = outputs
+        return mean + jnp.exp(log_std) * noise
+
+    def mode(self, outputs):
+        return outputs[0]
+
+    def log_prob(self, outputs, raw):
+        return _normal(outputs).log_prob(raw)
+
+    def entropy(self, outputs):
+        return _normal(outputs).entropy()
+
+    def to_env(self, raw):
+        return jnp.clip(raw, self.low, self.high).reshape(*raw.shape[:-1], *self.shape)
+
+
+class TanhGaussian(NamedTuple):
+    """A normal squashed by tanh into the (finite) bounds; outputs are (mean, log_std); raw actions are unsquashed.
+
+    With u the raw action: log pi = log N(u) - sum log((high - low)/2 (1 - tanh^2 u)), the last factor written as
+    2 (log 2 - u - softplus(-2u)), which neither overflows nor turns NaN at the bounds.
+    """
+
+    shape: tuple[int, ...]
+    low: jax.Array
+    high: jax.Array
+    has_log_std: bool = True
+
+    @property
+    def num_outputs(self) -> int:
+        return math.prod(self.shape)
+
+    def noise(self, key, shape):
+        return jax.random.normal(key, (*shape, self.num_outputs))
+
+    def sample(self, outputs, noise):
+        mean, log_std = outputs
+        return mean + jnp.exp(log_std) * noise
+
+    def mode(self, outputs):
+        return outputs[0]
+
+    def log_prob(self, outputs, raw):
+        return _normal(outputs).log_prob(raw) - jnp.sum(self._log_slope(raw), axis=-1)
+
+    def entropy(self, outputs):
+        """Entropy of the squashed action: the normal's plus E[log slope], by Gauss-Hermite quadrature."""
+        mean, log_std = outputs
+        nodes, weights = np.polynomial.hermite_e.hermegauss(16)
+        at_nodes = mean[..., None] + jnp.exp(log_std)[..., None] * jnp.asarray(nodes, jnp.float32)
+        log_slope = jnp.moveaxis(self._log_slope(jnp.moveaxis(at_nodes, -1, 0)), 0, -1)
+        expected = log_slope @ jnp.asarray(weights / weights.sum(), jnp.float32)
+        return _normal(outputs).entropy() + jnp.sum(expected, axis=-1)
+
+    def to_env(self, raw):
+        action = self.low + (self.high - self.low) * 0.5 * (jnp.tanh(raw) + 1.0)
+        return action.reshape(*raw.shape[:-1], *self.shape)
+
+    def _log_slope(self, raw):
+        scale = (self.high - self.low) * 0.5
+        return jnp.log(scale) + 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
+
+
+def policy_for(action_space: Any, squash: bool = False) -> Policy:
+    """The policy for a gymnax action space: Categorical for Discrete, else Gaussian (`squash`: TanhGaussian).
+
+    Raises:
+        ConfigError: for a space of another kind, or if `squash` is asked of an unbounded one.
+    """
+    if hasattr(action_space, "n"):
+        return Categorical(int(action_space.n))
+    if not hasattr(action_space, "low"):
+        raise ConfigError(f"action space {type(action_space).__name__}: must be Discrete or Box")
+    shape = tuple(action_space.shape)
+    size = math.prod(shape)
+    low, high = (jnp.broadcast_to(jnp.asarray(b, jnp.float32), shape).reshape(size) for b in (action_space.low, action_space.high))
+    if squash and not isinstance(low, jax.core.Tracer) and not (jnp.isfinite(low).all() and jnp.isfinite(high).all()):
+        raise ConfigError("squash = True: needs an action space with finite bounds")
+    return (TanhGaussian if squash else Gaussian)(shape, low, high)
+
+
+def _distrax() -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        # TensorFlow Probability, which distrax imports, still uses a name that JAX has deprecated.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        import distrax
+    return distrax
+
+
+def _normal(outputs: GaussianOutputs) -> Any:
+    mean, log_std = outputs
+    return _distrax().MultivariateNormalDiag(mean, jnp.exp(jnp.broadcast_to(log_std, mean.shape)))

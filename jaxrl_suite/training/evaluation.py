@@ -1,0 +1,96 @@
+"""Evaluation: whole episodes played through `start` and `act`, no learning."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl_suite.agent import Agent
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.training.members import EVALUATION
+
+
+class Evaluation(NamedTuple):
+    """returns: float32 [..., episode], undiscounted; lengths: int32 [..., episode]; ended: bool [..., episode].
+
+    Leading axes are the state's ([seed], or [setting, seed]). An episode that had not ended within `max_steps` has
+    `ended` False and the return so far.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    ended: np.ndarray
+
+
+def evaluate(
+    agent: Agent,
+    state: Any,
+    *,
+    seeds: Any,
+    episodes: int = 64,
+    greedy: bool = True,
+    max_steps: int | None = None,
+    env_params: Any = None,
+) -> Evaluation:
+    """Plays `episodes` whole episodes with every member of `state`, each from its seed's own evaluation stream.
+
+    Args:
+        state: states with a leading axis [seed].
+        seeds: [seed] the seeds of that axis.
+        greedy: the policy's mode instead of a sample.
+        max_steps: limit on the length of an episode; needed only where the environment has no time limit.
+        env_params: parameters to play under, instead of the agent's own.
+
+    Raises:
+        ConfigError: if `episodes` or `max_steps` is not positive, or the environment's limit is unknown.
+    """
+    if episodes < 1:
+        raise ConfigError(f"episodes = {episodes}: must be >= 1")
+    params = agent.info.env_params if env_params is None else env_params
+    limit = time_limit(params) if max_steps is None else max_steps
+    if limit < 1:
+        raise ConfigError(f"max_steps = {limit}: must be >= 1")
+    keys = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(seeds), jnp.uint32))
+    play = _player(agent, episodes, greedy)
+    returns, lengths, ended = play(keys, state, params, jnp.int32(limit))
+    return Evaluation(np.asarray(returns), np.asarray(lengths), np.asarray(ended))
+
+
+def time_limit(params: Any) -> int:
+    """The environment's own limit on steps. Raises ConfigError if its parameters have none."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        if getattr(path[-1], "name", "") == "max_steps_in_episode":
+            return int(np.max(leaf))
+    raise ConfigError("max_steps: the environment has no max_steps_in_episode, so evaluation needs a limit")
+
+
+@functools.lru_cache(maxsize=32)
+def _player(agent: Agent, episodes: int, greedy: bool) -> Any:
+    env = agent.info.env
+
+    def episode(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
+        key_start, key_reset, key_steps = jax.random.split(key, 3)
+        observation, env_state = env.reset(key_reset, params)
+        memory = agent.start(key_start, state)
+
+        def is_running(loop: Any) -> jax.Array:
+            return jnp.logical_and(~loop[-1], loop[0] < limit)
+
+        def play_step(loop: Any) -> Any:
+            length, observation, env_state, memory, total, _ = loop
+            key_act, key_env = jax.random.split(jax.random.fold_in(key_steps, length))
+            action, memory = agent.act(key_act, state, memory, observation, greedy)
+            observation, env_state, reward, terminated, truncated = env.transition(key_env, env_state, action, params)
+            return length + 1, observation, env_state, memory, total + reward, terminated | truncated
+
+        loop = (jnp.int32(0), observation, env_state, memory, jnp.float32(0.0), jnp.asarray(False))
+        length, *_, total, ended = jax.lax.while_loop(is_running, play_step, loop)
+        return total, length, ended
+
+    def member(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
+        keys = jax.random.split(jax.random.fold_in(key, EVALUATION), episodes)
+        return jax.vmap(episode, (0, None, None, None))(keys, state, params, limit)
+
+    return jax.jit(jax.vmap(member, (0, 0, None, None)))

@@ -1,0 +1,86 @@
+"""Agents to plain data and back, so that a run directory can be resumed by name alone."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl_suite.agent import Agent, AgentInfo
+from jaxrl_suite.config import from_dict, to_dict
+from jaxrl_suite.errors import RunDirectoryError
+from jaxrl_suite.training.members import path_name
+
+
+def describe(info: AgentInfo) -> dict[str, Any]:
+    """A run's config.json: everything that decides its numbers, apart from seeds and budget."""
+    return {
+        "agent": info.name,
+        "factory": f"{info.factory.__module__}:{info.factory.__qualname__}",
+        "env": {"id": info.env_id, "recipe": _plain_recipe(info.env), "params": env_values(info.env_params)},
+        "config": to_dict(info.config),
+    }
+
+
+def _plain_recipe(env: Any) -> dict[str, Any] | None:
+    """How `make` gives the environment again, if that can be written down."""
+    recipe = getattr(env, "recipe", None)
+    try:
+        return json.loads(json.dumps(recipe))
+    except TypeError:
+        return None
+
+
+def env_values(env_params: Any) -> dict[str, Any]:
+    """Environment parameters by name."""
+    leaves = jax.tree_util.tree_flatten_with_path((env_params,))[0]
+    return {path_name(path): np.asarray(leaf).tolist() for path, leaf in leaves}
+
+
+def digest(config: dict[str, Any]) -> str:
+    """A fingerprint of config.json that shows whether it was changed."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def rebuild(config: dict[str, Any]) -> Agent:
+    """The agent that `describe` described.
+
+    Raises:
+        RunDirectoryError: if it was made from parts that have no name to find them by; give the agent itself then.
+    """
+    factory = _find_factory(config["factory"])
+    recipe = config["env"]["recipe"]
+    if recipe is None:
+        raise RunDirectoryError(f"environment {config['env']['id']} has no name to rebuild it by: give agent=…")
+    make: Callable[..., Any] = importlib.import_module("jaxrl_suite.envs").make
+    env, default_params = make(**recipe)
+    settings = from_dict(factory.config_class, config["config"])  # type: ignore[attr-defined]
+    return factory(env, _with_values(default_params, config["env"]["params"]), settings)
+
+
+def _find_factory(name: str) -> Callable[..., Agent]:
+    module, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        raise RunDirectoryError(f"agent {name} cannot be imported here: give agent=…") from None
+    if not hasattr(factory, "config_class"):
+        raise RunDirectoryError(f"{name} is no agent factory: give agent=…")
+    return factory
+
+
+def _with_values(env_params: Any, values: dict[str, Any]) -> Any:
+    leaves, structure = jax.tree_util.tree_flatten_with_path((env_params,))
+    names = [path_name(path) for path, _ in leaves]
+    if set(names) != set(values):
+        odd = sorted(set(names) ^ set(values))
+        raise RunDirectoryError(f"environment parameters differ from this version's: {', '.join(odd)}")
+    restored = [_like(leaf, values[name]) for name, (_, leaf) in zip(names, leaves, strict=True)]
+    return jax.tree.unflatten(structure, restored)[0]
+
+
+def _like(leaf: Any, value: Any) -> Any:
+    return np.asarray(value, leaf.dtype) if hasattr(leaf, "dtype") else type(leaf)(value)

@@ -33,7 +33,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _attribute(module: str, name: str) -> Any:
-    value = getattr(importlib.import_module(module), name)
-    # Importing agents.ppo binds the module to the name of its factory: put the factory there.
-    globals()[name] = value
-    return value
+    loaded = importlib.import_module(module)
+    # Importing agents.ppo binds that module to the name of its factory here: put the factory in its place.
+    factory = module.rpartition(".")[2]
+    globals()[factory] = getattr(loaded, factory)
+    return getattr(loaded, name)

@@ -26,6 +26,8 @@ class BaseEnv(abc.ABC):
 
     id: str
     default_params: Any
+    recipe: dict[str, Any] | None = None
+    """Arguments with which `make` gives this object again; None if it was not made by name."""
 
     @abc.abstractmethod
     def _reset(self, key: jax.Array, params: Any) -> tuple[Any, Any]:

@@ -108,6 +108,8 @@ def make(
     if cache_key not in _made:
         with jax.ensure_compile_time_eval():
             _made[cache_key] = _build(id, observation, sticky_actions, allow_download, env_kwargs)
+        recipe = {"observation": observation, "sticky_actions": sticky_actions, "allow_download": allow_download}
+        _made[cache_key][0].recipe = {"id": id, **recipe, **env_kwargs}
     env, default_params = _made[cache_key]
     return env, _changed(env, default_params, params) if params else default_params
 

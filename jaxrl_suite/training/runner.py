@@ -285,7 +285,9 @@ def _open_sinks(job: Job, stack: contextlib.ExitStack) -> list[Any]:
         raise ConfigError("sinks: need a run directory (out=…)")
     from jaxrl_suite.results.sinks import open_sinks
 
-    sinks = open_sinks(job.options.sinks, job.store.path, job.store.manifest)
+    about = job.store.manifest | {"settings": len(job.members.settings)}
+    from_env_steps = job.done * job.agent.info.env_steps_per_update
+    sinks = open_sinks(job.options.sinks, job.store.path, about, from_env_steps=from_env_steps)
     for sink in sinks:
         stack.callback(sink.close)
     return sinks

@@ -1,0 +1,114 @@
+"""What the worker scripts share. It runs in the peers' environments too: the standard library, NumPy and jax only."""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+NUM_ENVS = 4
+ROLLOUT_LENGTH = 128
+NUM_EPOCHS = 4
+NUM_MINIBATCHES = 4
+LEARNING_RATE = 2.5e-4
+DISCOUNT = 0.99
+GAE_LAMBDA = 0.95
+CLIP_EPS = 0.2
+ENT_COEF = 0.01
+VF_COEF = 0.5
+MAX_GRAD_NORM = 0.5
+ENV_ID = "CartPole-v1"
+EVALUATION_EPISODES = 128
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The arguments every worker takes. More than one device are virtual CPU devices, asked for before jax starts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--members", type=int, required=True)
+    parser.add_argument("--updates", type=int, required=True)
+    parser.add_argument("--seed-start", type=int, default=0)
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--checkout", type=Path, help="folder of the peer's code, where it is no package")
+    arguments = parser.parse_args(argv)
+    if arguments.devices > 1:
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(arguments.devices)
+    return arguments
+
+
+def total_env_steps(updates: int) -> int:
+    """Environment steps of one member."""
+    return updates * NUM_ENVS * ROLLOUT_LENGTH
+
+
+def member_keys(members: int, seed_start: int, devices: int) -> Any:
+    """Raw keys [members, 2] of the seeds from `seed_start` on, spread over the devices if there are several.
+
+    Sharding the keys is all that a compiled `vmap` needs to run on several devices: the rest of the program follows.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    keys = jax.vmap(jax.random.PRNGKey)(jnp.arange(seed_start, seed_start + members))
+    if devices == 1:
+        return keys
+    mesh = jax.make_mesh((devices,), ("member",), axis_types=(jax.sharding.AxisType.Auto,))
+    return jax.device_put(keys, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("member")))
+
+
+def time_batched(train: Callable[[Any], Any], keys: Any) -> tuple[Any, dict[str, float]]:
+    """Compiles `jit(vmap(train))` ahead of time, runs it once, and gives its result and both times in seconds.
+
+    `run_cpu_seconds` is the processor time of all cores, which says more than the clock on a machine that is shared.
+    """
+    import jax
+
+    started = time.perf_counter()
+    compiled = jax.jit(jax.vmap(train)).lower(keys).compile()
+    compile_seconds = time.perf_counter() - started
+    started, cpu_started = time.perf_counter(), time.process_time()
+    result = jax.block_until_ready(compiled(keys))
+    run_seconds, run_cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    return result, {
+        "compile_seconds": compile_seconds,
+        "run_seconds": run_seconds,
+        "run_cpu_seconds": run_cpu_seconds,
+    }
+
+
+def peak_rss_bytes() -> int:
+    """Peak resident memory of this process. Where Linux tells it, not `ru_maxrss`, which begins at the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def report(arguments: argparse.Namespace, peak: int, returns: dict[str, Any], **measured: Any) -> None:
+    """Prints the measurement as one line of JSON. `peak` is taken before anything that is not part of the training.
+
+    Args:
+        returns: name -> [member] scores. `final_returns`: mean over the episodes that ended in the last tenth of the
+            updates; `evaluated_returns`: mean over episodes played by the final policy, actions sampled.
+    """
+    import jax
+
+    row = {
+        "members": arguments.members,
+        "updates": arguments.updates,
+        "seed_start": arguments.seed_start,
+        "env_steps": arguments.members * total_env_steps(arguments.updates),
+        **measured,
+        "peak_rss_bytes": peak,
+        "jax": jax.__version__,
+        "backend": jax.default_backend(),
+        "devices": jax.device_count(),
+        **{name: [float(value) for value in values] for name, values in returns.items()},
+    }
+    print(json.dumps(row), flush=True)

@@ -1,0 +1,48 @@
+"""`jaxrl bench`: runs a benchmark of the checkout that this package is part of."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+
+from jaxrl_suite.cli import common
+from jaxrl_suite.errors import ConfigError, UnknownNameError
+
+BENCHMARKS = {"ppo": "ppo_throughput"}
+"""By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
+
+_HELP = f"""usage: jaxrl bench [NAME] [ARGUMENTS]
+
+Runs a benchmark of this checkout; without NAME all of them. `jaxrl bench NAME --help` tells its arguments.
+
+names: {", ".join(BENCHMARKS)}"""
+
+
+def bench(words: Sequence[str]) -> None:
+    if words and words[0] in ("-h", "--help"):
+        print(_HELP)
+        return
+    names = [words[0]] if words else list(BENCHMARKS)
+    for name in names:
+        if name not in BENCHMARKS:
+            raise UnknownNameError("benchmark", name, BENCHMARKS)
+    for name in names:
+        status = _main_of(BENCHMARKS[name])(list(words[1:]))
+        if status:
+            raise SystemExit(status)
+
+
+def _main_of(name: str) -> Callable[[list[str]], int]:
+    root = common.checkout()
+    file = root / "benchmarks" / f"{name}.py" if root else None
+    if file is None or not file.is_file():
+        raise ConfigError(
+            f"bench: needs a checkout of the source (there is no benchmarks/{name}.py beside the package)"
+        )
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.main

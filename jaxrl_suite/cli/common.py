@@ -1,0 +1,123 @@
+"""What the commands share: how to run, cores, places of runs."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxrl_suite.cli.options import Option, Values
+from jaxrl_suite.errors import ConfigError, UnknownNameError
+
+RUNS = Path("runs")
+_SINK_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+
+JSON = Option("json", bool, False, "print lines of JSON instead of a table")
+
+HOW = (
+    Option("devices", int, None, "how many devices to use; default: all that JAX shows (CPU: one a core)", "N"),
+    Option("group", int, None, "members batched together on a device; default: all, or what fits the memory", "N"),
+    Option("chunk", int, None, "the most updates between two looks at progress; default: about a second's worth", "N"),
+    Option("save_every", float, 30.0, "seconds between checkpoints", "S"),
+    Option("sinks", str, "", "log to these too: tensorboard, wandb", "A,B"),
+    Option("quiet", bool, False, "no progress and no table: print the run directory alone"),
+    JSON,
+)
+"""How to run, as opposed to what: none of these changes a number beyond the last bits."""
+
+
+def runner_options(values: Values) -> dict[str, Any]:
+    """`HOW` as keyword arguments of `train`, `sweep` and `resume`.
+
+    Raises:
+        UnknownNameError: for a sink there is not. ConfigError: for one whose package is missing.
+    """
+    sinks = tuple(name.strip() for name in values["sinks"].split(",") if name.strip())
+    for name in sinks:
+        if name not in _SINK_PACKAGES:
+            raise UnknownNameError("sink", name, _SINK_PACKAGES)
+        if importlib.util.find_spec(_SINK_PACKAGES[name]) is None:
+            advice = f"pip install 'jaxrl-suite[{name}]'"
+            raise ConfigError(f"--sinks {name}: needs the package {_SINK_PACKAGES[name]}, not installed: {advice}")
+    names = ("devices", "group", "chunk", "save_every")
+    return {name: values[name] for name in names} | {"sinks": sinks, "show": not values["quiet"]}
+
+
+def use_all_cores() -> None:
+    """One JAX device a CPU core, unless the environment says how many."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags:
+        return
+    from jaxrl_suite.training import use_cores
+
+    # JAX runs already where main() was called from a notebook, say; its devices are then what they are.
+    with contextlib.suppress(ConfigError):
+        use_cores()
+
+
+def parse_seeds(text: str) -> int | tuple[int, ...]:
+    """`32` is how many, `0,5,7` (or `5,`) is which."""
+    from jaxrl_suite.cli.options import number
+
+    allowed = "(how many: 32) or several (which: 0,5,7)"
+    seeds = tuple(number(part, int, "--seeds", allowed) for part in text.split(",") if part.strip())
+    return seeds[0] if len(seeds) == 1 and "," not in text else seeds
+
+
+def one_run(command: str, words: Sequence[str]) -> str:
+    """The only run named. Raises ConfigError for none or several."""
+    if len(words) != 1:
+        raise ConfigError(f"RUN: {len(words)} given, `jaxrl {command} RUN` takes one; `jaxrl list runs` shows them")
+    return words[0]
+
+
+def require_run(path: str | Path) -> Any:
+    """The run's store. Raises RunDirectoryError if `path` is no run; costs no JAX."""
+    from jaxrl_suite.results import RunStore
+
+    return RunStore.open(path)
+
+
+@contextlib.contextmanager
+def run_directory(out: str | None, agent: str, env_id: str) -> Generator[Path]:
+    """`out`, or else the first free `runs/AGENT-ENV-N`, which disappears again if nothing came of it."""
+    if out is not None:
+        yield Path(out)
+        return
+    path = _reserve(agent, env_id)
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def _reserve(agent: str, env_id: str) -> Path:
+    """Makes the directory, so that of two commands started at once each gets its own."""
+    name = f"{agent}-{file_safe(env_id)}"
+    number = 1
+    while True:
+        path = RUNS / f"{name}-{number}"
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise ConfigError(f"--out: the default {path} cannot be made ({error.strerror}); choose another") from None
+
+
+def file_safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.")
+
+
+def checkout() -> Path | None:
+    """Root of the source tree that this package is part of, if it is one."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,209 @@
+"""`jaxrl train` and `jaxrl sweep`."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from jaxrl_suite import agents
+from jaxrl_suite.cli import common
+from jaxrl_suite.cli.fields import config_options, env_options
+from jaxrl_suite.cli.options import Group, Option, Values, flag_of, number, parse
+from jaxrl_suite.errors import ConfigError, UnknownNameError
+
+_WHAT = (
+    Option("seeds", str, "1", "how many seeds (32), or which (0,5,7)", "N|A,B"),
+    Option(
+        "updates",
+        int,
+        None,
+        "train so many updates; schedules run over exactly these, unless --total-updates (their length) or --extend is "
+        "given; default: total_updates",
+        "N",
+    ),
+    Option("env_steps", int, None, "the same in environment steps a seed; must be whole updates", "N"),
+    Option("extend", bool, False, "let --updates go beyond total_updates, at the schedules' final values"),
+    Option("out", str, None, "run directory; default: the first free runs/AGENT-ENV-N", "DIR"),
+    Option("record_every", int, 1, "updates a record of metrics", "K"),
+    Option("sticky_actions", float, 0.0, "probability of repeating the last action", "P", allowed=">= 0 and <= 1"),
+    Option("dry_run", bool, False, "compile, print memory, steps, plan and time, write nothing"),
+)
+_GRID = Option(
+    "grid", str, (), "values of a float setting or of an environment parameter (env.NAME)", "NAME=A,B", repeat=True
+)
+
+
+@dataclasses.dataclass
+class Request:
+    """What to train and how. grid: None for a plain run."""
+
+    agent: Any
+    environment: tuple[Any, Any]
+    config: Any
+    grid: dict[str, list[float]] | None
+    seeds: int | tuple[int, ...]
+    budget: dict[str, Any]
+    record_every: int
+    how: dict[str, Any]
+    values: Values
+
+
+def train(words: Sequence[str]) -> None:
+    _run("train", words)
+
+
+def sweep(words: Sequence[str]) -> None:
+    _run("sweep", words)
+
+
+def _run(command: str, words: Sequence[str]) -> None:
+    request = _read(command, words)
+    values, info = request.values, request.agent.info
+    if values["dry_run"]:
+        from jaxrl_suite.cli.dry_run import report_plan
+
+        report_plan(request)
+        return
+    from jaxrl_suite.cli.report import report_run
+
+    with common.run_directory(values["out"], info.name, info.env_id) as out:
+        run = _train(request, out)
+    report_run(run, quiet=values["quiet"], as_json=values["json"])
+
+
+def _train(request: Request, out: Any) -> Any:
+    import jaxrl_suite as jrl
+
+    options: dict[str, Any] = {**request.budget, "record_every": request.record_every, **request.how, "out": out}
+    if request.grid is None:
+        return jrl.train(request.agent, request.seeds, **options)
+    factory = request.agent.info.factory
+    return jrl.sweep(factory, request.environment, request.config, request.grid, request.seeds, **options)
+
+
+def _read(command: str, words: Sequence[str]) -> Request:
+    """Everything that was typed, checked before anything compiles."""
+    factory, env_id, rest = _subject(command, words)
+    common.use_all_cores()
+    from jaxrl_suite.envs import make
+
+    config_class = factory.config_class
+    fields = config_options(config_class)
+    parameters = [] if env_id is None else env_options(env_id, make(env_id)[1])
+    name, prog = factory.agent_name, f"jaxrl {command} {factory.agent_name} {env_id or 'ENV'}"
+    what = (*_WHAT, _GRID) if command == "sweep" else _WHAT
+    groups = [Group("What to run, and how.", (*what, *common.HOW)), Group(f"Settings of {name}.", fields)]
+    groups += [Group(f"Parameters of {env_id}.", parameters, "env.")] if parameters else []
+    values = parse(prog, _description(command, name, env_id), groups, rest)
+    if env_id is None:
+        raise ConfigError(f"ENV: missing, as in `jaxrl {command} {name} CartPole-v1`; `jaxrl list envs` shows them")
+    changes = values.changes(parameters, "env.")
+    environment = make(env_id, sticky_actions=values["sticky_actions"], params=changes)
+    config = config_class(**values.changes(fields))
+    return _checked(command, factory, environment, config, values)
+
+
+def _subject(command: str, words: Sequence[str]) -> tuple[Any, str | None, list[str]]:
+    """(factory, environment id, the other words). The first two words are AGENT and ENV; ENV may wait for --help."""
+    if not words or words[0].startswith("-"):
+        if any(word in ("-h", "--help") for word in words):
+            what = (*_WHAT, _GRID) if command == "sweep" else _WHAT
+            parse(f"jaxrl {command} AGENT ENV", _description(command), [Group("", (*what, *common.HOW))], words)
+        got = f", got {words[0]!r}" if words else ""
+        raise ConfigError(f"AGENT: must come first, as in `jaxrl {command} ppo CartPole-v1`{got}")
+    factory = agents.agent_named(words[0])
+    has_env = len(words) > 1 and not words[1].startswith("-")
+    return factory, words[1] if has_env else None, list(words[2:] if has_env else words[1:])
+
+
+def _description(command: str, agent: str | None = None, env_id: str | None = None) -> str:
+    about = {
+        "train": "Trains an agent on many seeds at once.",
+        "sweep": "Trains every combination of --grid values on every seed, all in one program.",
+    }[command]
+    if agent is None:
+        return f"{about} Agents: {', '.join(agents.MODULES)}; `jaxrl {command} AGENT --help` lists an agent's settings."
+    if env_id is None:
+        about += f" `jaxrl {command} {agent} ENV --help` lists an environment's parameters (--env.NAME) too."
+    return about
+
+
+def _checked(command: str, factory: Any, environment: tuple[Any, Any], config: Any, values: Values) -> Request:
+    from jaxrl_suite.config import validate
+    from jaxrl_suite.training import members, placement
+    from jaxrl_suite.training.runner import Options, parse_budget
+
+    if "updates" in values.given and "env_steps" in values.given:
+        raise ConfigError("--updates, --env-steps: give one of them")
+    validate(config)
+    agent = factory(*environment, config)
+    is_asked = "updates" in values.given or "env_steps" in values.given
+    target = parse_budget(agent, values["updates"], values["env_steps"], extend=True)
+    if is_asked and not values["extend"] and "total_updates" not in values.given and hasattr(config, "total_updates"):
+        config = config.replace(total_updates=target)
+        agent = factory(*environment, config)
+    budget = {"updates": target, "extend": values["extend"]}
+    parse_budget(agent, target, None, values["extend"])
+    if values["record_every"] < 1:
+        raise ConfigError(f"--record-every = {values['record_every']}: must be >= 1")
+    how = common.runner_options(values)
+    Options(**how).check()
+    seeds = common.parse_seeds(values["seeds"])
+    grid = _grid(agent.info, values) if command == "sweep" else None
+    settings = 1 if grid is None else len(members.parse_grid(grid))
+    placement.make_plan(len(members.parse_seeds(seeds)) * settings, how["devices"], how["group"])
+    return Request(agent, environment, config, grid, seeds, budget, values["record_every"], how, values)
+
+
+def _grid(info: Any, values: Values) -> dict[str, list[float]]:
+    """The grid by the runner's names, each value checked alone so that the message can name it."""
+    grid: dict[str, list[float]] = {}
+    if not values["grid"]:
+        raise ConfigError("--grid: needs at least one, as in --grid learning-rate=1e-4,3e-4")
+    for text in values["grid"]:
+        typed, equals, listed = text.partition("=")
+        if not equals or not listed.strip(" ,"):
+            raise ConfigError(f"--grid {text}: must be NAME=VALUE,VALUE,...")
+        name = _grid_name(info, typed.strip())
+        if name in grid:
+            raise ConfigError(f"--grid {typed}: given twice")
+        if typed.strip().replace("-", "_") in values.given:
+            raise ConfigError(f"--grid {typed}: {flag_of(typed)} is given too; give one of them")
+        where = f"--grid {typed}"
+        grid[name] = [_grid_value(info, name, part.strip(), where) for part in listed.split(",") if part.strip()]
+    return grid
+
+
+def _grid_name(info: Any, typed: str) -> str:
+    """The runner's name for what was typed. Raises UnknownNameError, or ConfigError for a static field."""
+    import jax
+
+    from jaxrl_suite.config import static_fields, sweepable_fields
+    from jaxrl_suite.training.members import path_name
+
+    name = typed.lstrip("-").replace("-", "_")
+    leaves = jax.tree_util.tree_flatten_with_path((info.env_params,))[0]
+    parameters = [path_name(path) for path, _ in leaves]
+    if name in static_fields(info.config):
+        can = ", ".join(n.replace("_", "-") for n in sweepable_fields(info.config))
+        raise ConfigError(
+            f"--grid {typed}: {name} is static (it decides shapes or code) and cannot be swept in one program: "
+            f"run one sweep a value, or sweep one of {can}"
+        )
+    # Around a wrapped environment its parameters are one level deeper: env.length is env.env.length there.
+    for candidate in (name, f"env.{name}"):
+        if candidate in parameters or candidate in sweepable_fields(info.config):
+            return candidate
+    known = [n.replace("_", "-") for n in (*sweepable_fields(info.config), *parameters)]
+    raise UnknownNameError("grid name", typed, known)
+
+
+def _grid_value(info: Any, name: str, text: str, where: str) -> float:
+    from jaxrl_suite.training.members import apply_setting
+
+    value = number(text, float, where)
+    try:
+        apply_setting(info, {name: value})
+    except ConfigError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ConfigError(f"{where} = {text}: {reason}") from None
+    return value

@@ -1,0 +1,191 @@
+"""The benchmark's own arithmetic and protocol; no peer is needed and nothing is trained."""
+
+import importlib.metadata
+import importlib.util
+import json
+import math
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from jaxrl_suite.errors import ConfigError, JaxrlError
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def load(name):
+    """By path, as `jaxrl bench` does."""
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+driver = load("ppo_throughput")
+comparison = load("comparison")
+environments = load("peer_environments")
+floor = load("ppo_floor")
+
+
+def row(contestant, pair, run_seconds, returns, members=2):
+    return {
+        "contestant": contestant,
+        "pair": pair,
+        "members": members,
+        "devices": 1,
+        "env_steps": 1000,
+        "compile_seconds": 1.0,
+        "run_seconds": run_seconds,
+        "peak_rss_bytes": 2**20,
+        "final_returns": returns,
+    }
+
+
+def test_ratio_is_the_median_over_pairs_and_above_one_when_we_are_faster():
+    seconds = [(1.0, 2.0), (1.0, 3.0), (2.0, 20.0)]
+    rows = []
+    for pair, (ours, theirs) in enumerate(seconds):
+        rows += [row("ours", pair, ours, [490.0, 492.0]), row("peer", pair, theirs, [491.0, 493.0])]
+    ours, peer = comparison.summarise(rows)
+    assert peer["ratio"] == {"median": 3.0, "min": 2.0, "max": 10.0}
+    assert "ratio" not in ours
+    assert ours["steps_per_second"]["median"] == 1000.0
+    assert peer["verdict"] == "equal"
+
+
+def test_a_peer_is_compared_on_the_score_it_has():
+    ours, peer = row("ours", 0, 1.0, [100.0, 110.0]), row("peer", 0, 1.0, [])
+    ours["evaluated_returns"], peer["evaluated_returns"] = [500.0, 500.0], [499.0, 501.0]
+    summary = comparison.summarise([ours, peer])[1]
+    assert summary["score"] == "evaluated_returns"
+    assert summary["difference_of_returns"][0] == pytest.approx(0.0)
+
+
+def test_intervals_are_students_and_welchs():
+    # Mean 2, deviation 1, three values: half width 4.302653 / sqrt(3).
+    assert comparison.mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    # Equal sizes and variances: Welch's degrees of freedom are those of Student, 4.
+    difference = comparison.difference_interval([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    half = 2.776445 * math.sqrt(2 / 3)
+    assert difference == pytest.approx((-1.0, -1 - half, -1 + half), abs=1e-5)
+    assert all(math.isnan(bound) for bound in comparison.mean_interval([5.0])[1:])
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.0, -5.0, 5.0), "equal"),
+        ((40.0, 30.0, 50.0), "different"),
+        ((-40.0, -50.0, -30.0), "different"),
+        ((20.0, 10.0, 30.0), "inconclusive"),
+        ((0.0, math.nan, math.nan), "inconclusive"),
+    ],
+)
+def test_verdict(interval, expected):
+    assert comparison.verdict(interval) == expected
+
+
+def test_floor_counts_every_matrix_product():
+    # Multiply-adds: actor 4*64 + 64*64 + 64*2, critic 4*64 + 64*64 + 64*1.
+    forward = 2 * (256 + 4096 + 128 + 256 + 4096 + 64)
+    assert floor.forward_operations() == forward
+    assert floor.backward_operations() == 2 * forward - 2 * (256 + 256)
+    assert floor.operations_per_env_step() == forward + 4 * (forward + floor.backward_operations())
+    assert floor.num_parameters() == (320 + 4160 + 130) + (320 + 4160 + 65)
+    assert floor.optimizer_bytes_per_env_step() == pytest.approx(9155 * 4 * 7 / 32)
+
+
+@pytest.mark.parametrize("peer", ["rejax", "purejaxrl"])
+def test_pins_are_exact_and_on_our_jax(peer):
+    pins = environments.PINS / f"{peer}.txt"
+    environments.check_same_jax(pins)
+    lines = [line for line in pins.read_text().splitlines() if not line.startswith("#")]
+    assert all(line.count("==") == 1 for line in lines)
+    assert "gymnax==0.0.9" in lines
+
+
+def test_pins_of_another_jax_are_an_error(tmp_path):
+    pins = tmp_path / "peer.txt"
+    pins.write_text("jax==0.1.2\n")
+    with pytest.raises(ConfigError, match=r"peer\.txt: must pin jax=="):
+        environments.check_same_jax(pins)
+
+
+def test_a_changed_checkout_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"has no purejaxrl/ppo\.py"):
+        environments.check_purejaxrl(tmp_path)
+    (tmp_path / "purejaxrl").mkdir()
+    (tmp_path / "purejaxrl" / "ppo.py").write_text("changed")
+    with pytest.raises(ConfigError, match="is not that of commit"):
+        environments.check_purejaxrl(tmp_path)
+
+
+def contestant(folder, body, name="ours"):
+    script = folder / "worker.py"
+    script.write_text(textwrap.dedent(body))
+    return driver.Contestant(name, str(script), Path(sys.executable), 2)
+
+
+def test_worker_gets_its_settings_and_a_clean_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_something")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "7")
+    jax_version = importlib.metadata.version("jax")
+    worker = contestant(
+        tmp_path,
+        f"""
+        import json, os, sys
+        flags = [name for name in os.environ if name.startswith(("XLA_", "JAX_NUM"))]
+        print("noise")
+        print(json.dumps({{"jax": "{jax_version}", "arguments": sys.argv[1:], "flags": flags}}))
+        """,
+    )
+    measured = driver.measure(worker, members=4, pair=3, options=driver.Options(updates=5))
+    settings = dict(zip(measured["arguments"][::2], measured["arguments"][1::2], strict=True))
+    assert settings == {"--members": "4", "--updates": "5", "--seed-start": "12", "--devices": "2"}
+    assert measured["flags"] == []
+    assert (measured["contestant"], measured["pair"]) == ("ours", 3)
+    odd = driver.measure(worker, members=1, pair=0, options=driver.Options(updates=5))
+    assert odd["arguments"][-2:] == ["--devices", "1"]
+
+
+def test_another_jax_a_crash_and_a_stuck_worker_are_errors(tmp_path):
+    options = driver.Options(timeout=0.5)
+    other = contestant(tmp_path, """print('{"jax": "0.1.2"}')""")
+    with pytest.raises(JaxrlError, match=r"ran on jax 0\.1\.2"):
+        driver.measure(other, 1, 0, driver.Options())
+    crash = contestant(tmp_path, "raise RuntimeError('out of luck')")
+    with pytest.raises(JaxrlError, match="RuntimeError: out of luck"):
+        driver.measure(crash, 1, 0, driver.Options())
+    stuck = contestant(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(JaxrlError, match=r"still running after 0\.5 s"):
+        driver.measure(stuck, 1, 0, options)
+
+
+def test_contestants_alternate_and_the_file_holds_all(tmp_path, monkeypatch):
+    order = []
+
+    def fake(who, members, pair, options):
+        order.append((members, pair, who.name))
+        return row(who.name, pair, 1.0 if who.name == "ours" else 4.0, [500.0] * members, members)
+
+    two = [driver.Contestant(n, "-", Path("-"), d) for n, d in (("ours", 2), ("peer", 1), ("peer, 2 devices", 2))]
+    monkeypatch.setattr(driver, "contestants", lambda options: two)
+    monkeypatch.setattr(driver, "measure", fake)
+    monkeypatch.setattr(driver, "run_json", lambda command, timeout: {"floor": "measured"})
+    options = driver.Options(members=(1, 2), pairs=2, out=tmp_path / "results" / "a.json")
+    driver.run(options)
+    one_member = ["ours", "peer"] * 2
+    assert [name for members, _, name in order if members == 1] == one_member
+    assert [name for members, _, name in order if members == 2] == ["ours", "peer", "peer, 2 devices"] * 2
+    saved = json.loads(options.out.read_text())
+    assert len(saved["rows"]) == len(order)
+    assert saved["provenance"]["versions"]["jax"] == importlib.metadata.version("jax")
+    assert [s["ratio"]["median"] for s in saved["summary"] if s["contestant"] == "peer"] == [4.0, 4.0]
+
+
+def test_bad_options_are_one_line_and_status_two(capsys):
+    assert driver.main(["--pairs", "0"]) == 2
+    assert "pairs = 0: must be >= 1" in capsys.readouterr().err

@@ -31,7 +31,26 @@ _NAMES = {
     "ConfigError": "jaxrl_suite.errors",
 }
 
-__all__ = [*_MODULES, *_NAMES, "__version__"]  # noqa: PLE0604
+__all__ = [
+    "Agent",
+    "AgentInfo",
+    "ConfigError",
+    "JaxrlError",
+    "__version__",
+    "agent_factory",
+    "agents",
+    "envs",
+    "evaluate",
+    "learning",
+    "load",
+    "make",
+    "results",
+    "resume",
+    "sweep",
+    "train",
+    "training",
+    "use_cores",
+]
 
 if TYPE_CHECKING:
     from jaxrl_suite import agents, envs, learning, results, training

@@ -104,7 +104,8 @@ def validate(config: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    return f"{float(value):g}" if isinstance(value, (jax.Array, np.floating, np.ndarray)) and np.ndim(value) == 0 else repr(value)
+    is_number = isinstance(value, (jax.Array, np.floating, np.ndarray)) and np.ndim(value) == 0
+    return f"{float(value):g}" if is_number else repr(value)
 
 
 def _check_float(where: str, value: Any, about: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from jaxrl_suite.cli import tables
 from jaxrl_suite.training import members as member_axis
 from jaxrl_suite.training import placement
-from jaxrl_suite.training.runner import Options, plan_run
+from jaxrl_suite.training.options import Options
+from jaxrl_suite.training.planning import plan_run
 
 MEASURE_SECONDS = 2.0
 """How long updates are timed at most (one is always finished)."""

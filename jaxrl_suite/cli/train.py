@@ -130,7 +130,7 @@ def _description(command: str, agent: str | None = None, env_id: str | None = No
 def _checked(command: str, factory: Any, environment: tuple[Any, Any], config: Any, values: Values) -> Request:
     from jaxrl_suite.config import validate
     from jaxrl_suite.training import members, placement
-    from jaxrl_suite.training.runner import Options, parse_budget
+    from jaxrl_suite.training.options import Options, parse_budget
 
     if "updates" in values.given and "env_steps" in values.given:
         raise ConfigError("--updates, --env-steps: give one of them")
@@ -139,7 +139,7 @@ def _checked(command: str, factory: Any, environment: tuple[Any, Any], config: A
     is_asked = "updates" in values.given or "env_steps" in values.given
     target = parse_budget(agent, values["updates"], values["env_steps"], extend=True)
     if is_asked and not values["extend"] and "total_updates" not in values.given and hasattr(config, "total_updates"):
-        config = config.replace(total_updates=target)
+        config = dataclasses.replace(config, total_updates=target)
         agent = factory(*environment, config)
     budget = {"updates": target, "extend": values["extend"]}
     parse_budget(agent, target, None, values["extend"])

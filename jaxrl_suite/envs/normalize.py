@@ -26,6 +26,7 @@ class RunningMoments:
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> "RunningMoments":
+        """The moments before any data, of samples of this shape."""
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.full((), 1e-4))
 
     def merge(self, batch: jax.Array) -> "RunningMoments":
@@ -42,7 +43,7 @@ class RunningMoments:
 
 
 class VectorEnvironment(Protocol):
-    """`VectorEnv` or a wrapper of one."""
+    """`VectorEnv` or a wrapper of one; see `VectorEnv` for shapes."""
 
     num_envs: int
 

@@ -31,7 +31,7 @@ def gae(
     delta = reward + discount * jnp.where(terminated, 0.0, next_value) - value
     decay = jnp.where(terminated | truncated, 0.0, discount * gae_lambda)
 
-    def backward(advantage, inputs):
+    def backward(advantage: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         delta_t, decay_t = inputs
         advantage = delta_t + decay_t * advantage
         return advantage, advantage

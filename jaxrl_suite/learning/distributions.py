@@ -47,22 +47,22 @@ class Categorical(NamedTuple):
     def num_outputs(self) -> int:
         return self.num_actions
 
-    def noise(self, key, shape):
+    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return jax.random.gumbel(key, (*shape, self.num_actions))
 
-    def sample(self, outputs, noise):
+    def sample(self, outputs: jax.Array, noise: jax.Array) -> jax.Array:
         return jnp.argmax(outputs + noise, axis=-1).astype(jnp.int32)
 
-    def mode(self, outputs):
+    def mode(self, outputs: jax.Array) -> jax.Array:
         return jnp.argmax(outputs, axis=-1).astype(jnp.int32)
 
-    def log_prob(self, outputs, raw):
+    def log_prob(self, outputs: jax.Array, raw: jax.Array) -> jax.Array:
         return _distrax().Categorical(logits=outputs).log_prob(raw)
 
-    def entropy(self, outputs):
+    def entropy(self, outputs: jax.Array) -> jax.Array:
         return _distrax().Categorical(logits=outputs).entropy()
 
-    def to_env(self, raw):
+    def to_env(self, raw: jax.Array) -> jax.Array:
         return raw
 
 
@@ -81,23 +81,23 @@ class Gaussian(NamedTuple):
     def num_outputs(self) -> int:
         return math.prod(self.shape)
 
-    def noise(self, key, shape):
+    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return jax.random.normal(key, (*shape, self.num_outputs))
 
-    def sample(self, outputs, noise):
+    def sample(self, outputs: GaussianOutputs, noise: jax.Array) -> jax.Array:
         mean, log_std = outputs
         return mean + jnp.exp(log_std) * noise
 
-    def mode(self, outputs):
+    def mode(self, outputs: GaussianOutputs) -> jax.Array:
         return outputs[0]
 
-    def log_prob(self, outputs, raw):
+    def log_prob(self, outputs: GaussianOutputs, raw: jax.Array) -> jax.Array:
         return _normal(outputs).log_prob(raw)
 
-    def entropy(self, outputs):
+    def entropy(self, outputs: GaussianOutputs) -> jax.Array:
         return _normal(outputs).entropy()
 
-    def to_env(self, raw):
+    def to_env(self, raw: jax.Array) -> jax.Array:
         return jnp.clip(raw, self.low, self.high).reshape(*raw.shape[:-1], *self.shape)
 
 
@@ -117,20 +117,20 @@ class TanhGaussian(NamedTuple):
     def num_outputs(self) -> int:
         return math.prod(self.shape)
 
-    def noise(self, key, shape):
+    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return jax.random.normal(key, (*shape, self.num_outputs))
 
-    def sample(self, outputs, noise):
+    def sample(self, outputs: GaussianOutputs, noise: jax.Array) -> jax.Array:
         mean, log_std = outputs
         return mean + jnp.exp(log_std) * noise
 
-    def mode(self, outputs):
+    def mode(self, outputs: GaussianOutputs) -> jax.Array:
         return outputs[0]
 
-    def log_prob(self, outputs, raw):
+    def log_prob(self, outputs: GaussianOutputs, raw: jax.Array) -> jax.Array:
         return _normal(outputs).log_prob(raw) - jnp.sum(self._log_slope(raw), axis=-1)
 
-    def entropy(self, outputs):
+    def entropy(self, outputs: GaussianOutputs) -> jax.Array:
         """Entropy of the squashed action: the normal's plus E[log slope], by Gauss-Hermite quadrature."""
         mean, log_std = outputs
         nodes, weights = np.polynomial.hermite_e.hermegauss(16)
@@ -139,11 +139,11 @@ class TanhGaussian(NamedTuple):
         expected = log_slope @ jnp.asarray(weights / weights.sum(), jnp.float32)
         return _normal(outputs).entropy() + jnp.sum(expected, axis=-1)
 
-    def to_env(self, raw):
+    def to_env(self, raw: jax.Array) -> jax.Array:
         action = self.low + (self.high - self.low) * 0.5 * (jnp.tanh(raw) + 1.0)
         return action.reshape(*raw.shape[:-1], *self.shape)
 
-    def _log_slope(self, raw):
+    def _log_slope(self, raw: jax.Array) -> jax.Array:
         scale = (self.high - self.low) * 0.5
         return jnp.log(scale) + 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
 
@@ -160,7 +160,10 @@ def policy_for(action_space: Any, squash: bool = False) -> Policy:
         raise ConfigError(f"action space {type(action_space).__name__}: must be Discrete or Box")
     shape = tuple(action_space.shape)
     size = math.prod(shape)
-    low, high = (jnp.broadcast_to(jnp.asarray(b, jnp.float32), shape).reshape(size) for b in (action_space.low, action_space.high))
+    low, high = (
+        jnp.broadcast_to(jnp.asarray(b, jnp.float32), shape).reshape(size)
+        for b in (action_space.low, action_space.high)
+    )
     if squash and not isinstance(low, jax.core.Tracer) and not (jnp.isfinite(low).all() and jnp.isfinite(high).all()):
         raise ConfigError("squash = True: needs an action space with finite bounds")
     return (TanhGaussian if squash else Gaussian)(shape, low, high)

@@ -1,8 +1,8 @@
 """Networks: a torso that turns observations into features, and a head on it.
 
 A torso is a flax module with `__call__(memory, observation) -> (memory, features)` and
-`initial_memory(batch_shape) -> memory` (`()` where it has none). Any flax module with `__call__(observation)` can take a
-torso's place: `as_torso` wraps it.
+`initial_memory(batch_shape) -> memory` (`()` where it has none). Any flax module with `__call__(observation)` can take
+a torso's place: `as_torso` wraps it.
 """
 
 import math
@@ -54,7 +54,7 @@ class MLP(nn.Module):
 
 
 class GRU(nn.Module):
-    """A dense layer and a gated recurrent unit of the same width, both orthogonally initialised, zero initial memory."""
+    """A dense layer and a gated recurrent unit of the same width, orthogonally initialised; initial memory is zero."""
 
     width: int = 128
     activation: str = "relu"

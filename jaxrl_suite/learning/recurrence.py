@@ -34,7 +34,7 @@ def unroll(network: Network, params: Any, memory: Any, observation: Any, done: j
         _, outputs = network.apply(params, (), observation)
         return outputs, (), ()
 
-    def step(memory, inputs):
+    def step(memory: Any, inputs: tuple[Any, jax.Array]) -> tuple[Any, Any]:
         observation_t, done_t = inputs
         memory, outputs = network.apply(params, memory, observation_t)
         return reset_memory(network, done_t, memory), (outputs, memory)

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def saving(file: Path, run: Path | None) -> Iterator[None]:
+def saving(file: Path, run: Path | None) -> Generator[None]:
     """Turns an operating-system error while `file` is written into one line that says what to do.
 
     Args:
@@ -107,7 +107,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def exclusive(file: Path, run: Path) -> Iterator[None]:
+def exclusive(file: Path, run: Path) -> Generator[None]:
     """Holds the run's lock. The operating system releases it when the process ends, however it ends.
 
     Raises:

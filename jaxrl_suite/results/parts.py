@@ -66,6 +66,7 @@ def _few(seeds: tuple[int, ...]) -> str:
 
 
 def part_file(directory: Path, start: int, stop: int) -> Path:
+    """Where the rows of the updates start <= update < stop are kept."""
     return directory / f"part-{start:09d}-{stop:09d}.parquet"
 
 
@@ -103,7 +104,7 @@ def layout_of(metrics: dict[str, np.ndarray], seeds: list[int], rows: int) -> La
             raise ConfigError(f"metric {name!r}: has shape {list(array.shape)}, must be {wanted} and not empty")
         if array.dtype.name not in _KINDS:
             raise ConfigError(f"metric {name!r}: has dtype {array.dtype}, must be one of {', '.join(_KINDS)}")
-    dtypes = {name: array.dtype.name for name, array in metrics.items()}
+    dtypes: dict[str, str] = {name: array.dtype.name for name, array in metrics.items()}
     return Layout(settings, tuple(seeds), dtypes, {name: array.shape[3:] for name, array in metrics.items()})
 
 

@@ -6,7 +6,7 @@ Every figure is a plain matplotlib Figure (no global state), saved as .svg and .
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def learning_curves(
-    runs: Sequence[Curve | tuple],
+    runs: Sequence[Curve | tuple[Any, ...]],
     metric: str = "episode/return",
     path: str | os.PathLike | None = None,
     *,
@@ -79,7 +79,8 @@ def learning_curves(
         ConfigError: no runs, a window below 1, or a run whose arrays do not fit together or hold no finite value.
         RunDirectoryError: the files cannot be written.
     """
-    curves = [Curve(*run) for run in runs]
+    rows: Sequence[tuple[Any, ...]] = runs
+    curves = [Curve(*row) for row in rows]
     if not curves:
         raise ConfigError("runs: none given, needs at least one (label, env_steps, values)")
     if window is None:
@@ -174,7 +175,7 @@ def _draw_band(axes: "Axes", band: Band, color: Any, dash: str, show_seeds: bool
 
 
 @contextlib.contextmanager
-def _canvas(title: str | None, caption: str) -> Iterator[tuple["Figure", "Axes"]]:
+def _canvas(title: str | None, caption: str) -> Generator[tuple["Figure", "Axes"]]:
     import matplotlib
     import matplotlib.pyplot  # lets notebooks show figures
     from matplotlib.figure import Figure

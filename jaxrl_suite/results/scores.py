@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 
 from jaxrl_suite.errors import ConfigError
 
+Scalar = Any
+"""A float; inside a JAX transformation a traced scalar."""
+
 Statistic = Callable[..., Any]
 """`statistic(scores [seed, task], *arguments)` -> scalar or array, made of JAX operations."""
 
@@ -53,6 +56,7 @@ def _rows(bad: np.ndarray) -> str:
 
 @functools.partial(jax.jit, static_argnums=0)
 def call(function: Statistic, *arrays: jax.Array) -> Any:
+    """`function(*arrays)`, compiled once a function and shapes."""
     return function(*arrays)
 
 
@@ -72,7 +76,7 @@ def _on_numbers(function: Statistic) -> Statistic:
 
 
 @_on_numbers
-def iqm(scores: ArrayLike) -> float:
+def iqm(scores: ArrayLike) -> Scalar:
     """Interquartile mean over all entries: the mean after cutting `int(0.25 n)` of the `n` entries on each side.
 
     Args:
@@ -81,34 +85,34 @@ def iqm(scores: ArrayLike) -> float:
     Raises:
         ConfigError: as `check_scores`.
     """
-    ordered = jnp.sort(jnp.ravel(scores))
+    ordered = jnp.sort(jnp.ravel(jnp.asarray(scores)))
     cut = int(0.25 * ordered.size)
     return ordered[cut : ordered.size - cut].mean()
 
 
 @_on_numbers
-def median(scores: ArrayLike) -> float:
+def median(scores: ArrayLike) -> Scalar:
     """Median over tasks of each task's mean over seeds. With one task there is one mean, and this equals `mean`."""
     return jnp.median(_task_means(scores))
 
 
 @_on_numbers
-def mean(scores: ArrayLike) -> float:
+def mean(scores: ArrayLike) -> Scalar:
     """Mean over tasks of each task's mean over seeds."""
     return _task_means(scores).mean()
 
 
 @_on_numbers
-def optimality_gap(scores: ArrayLike, gamma: float = 1.0) -> float:
+def optimality_gap(scores: ArrayLike, gamma: float = 1.0) -> Scalar:
     """How far the runs stay below the target `gamma` on average: mean of `max(0, gamma - score)`. Lower is better.
 
     The published form, `gamma` minus the mean of `min(score, gamma)`, is the same number.
     """
-    return jnp.maximum(gamma - scores, 0.0).mean()
+    return jnp.maximum(gamma - jnp.asarray(scores), 0.0).mean()
 
 
 @_on_numbers
-def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
+def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> np.ndarray | jax.Array:
     """Fraction of runs that score strictly above each threshold, averaged over tasks.
 
     Args:
@@ -118,8 +122,8 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
     Returns:
         [threshold], float64.
     """
-    ordered = jnp.sort(jnp.ravel(scores))
-    above = ordered.size - jnp.searchsorted(ordered, thresholds, side="right")
+    ordered = jnp.sort(jnp.ravel(jnp.asarray(scores)))
+    above = ordered.size - jnp.searchsorted(ordered, jnp.asarray(thresholds), side="right")
     return above.astype(ordered.dtype) / ordered.size
 
 
@@ -153,6 +157,7 @@ def improvement(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def check_pair(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 [seed, task]. Raises ConfigError as `check_scores`, or for different numbers of tasks."""
     (x, _), (y, _) = check_scores(x, "x"), check_scores(y, "y")
     if x.shape[1] != y.shape[1]:
         raise ConfigError(f"y: has {y.shape[1]} tasks where x has {x.shape[1]}, must have the same tasks")

@@ -20,6 +20,7 @@ MAX_TENSORBOARD_MEMBERS = 256
 """TensorBoard needs an open file and a thread a member."""
 
 _MAX_COMPONENTS = 16
+_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 class Sink(Protocol):
@@ -32,6 +33,35 @@ class Sink(Protocol):
     def close(self) -> None:
         """Flushes and lets go of everything; calling it again does nothing."""
         ...
+
+
+def require_sinks(names: Sequence[str], members: int) -> None:
+    """Checks what can be checked before a run begins; opens and writes nothing.
+
+    Args:
+        names: of "tensorboard" and "wandb".
+        members: settings x seeds.
+
+    Raises:
+        UnknownNameError: a name that is not a sink.
+        ConfigError: the sink's package is missing, or there are too many members for it.
+    """
+    _require_known(names)
+    for name in names:
+        if name == "tensorboard":
+            _require_few(members)
+        _import(_PACKAGES[name], name)
+
+
+def _require_known(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in _PACKAGES:
+            raise UnknownNameError("sink", name, _PACKAGES)
+
+
+def _require_few(members: int) -> None:
+    if members > MAX_TENSORBOARD_MEMBERS:
+        raise ConfigError(f"sink 'tensorboard': {members} members, must be <= {MAX_TENSORBOARD_MEMBERS}")
 
 
 def open_sinks(
@@ -49,10 +79,8 @@ def open_sinks(
         UnknownNameError: a name that is not a sink.
         ConfigError: the sink's package is missing, or there are too many members for it.
     """
+    _require_known(names)
     makers = {"tensorboard": _open_tensorboard, "wandb": _open_wandb}
-    for name in names:
-        if name not in makers:
-            raise UnknownNameError("sink", name, makers)
     sinks: list[Sink] = []
     try:
         for name in names:
@@ -86,9 +114,7 @@ class TensorBoardSink:
         from_env_steps: int = 0,
     ):
         """Raises ConfigError without tensorboardX, or with more members than TensorBoard can bear."""
-        members = settings * len(seeds)
-        if members > MAX_TENSORBOARD_MEMBERS:
-            raise ConfigError(f"sink 'tensorboard': {members} members, must be <= {MAX_TENSORBOARD_MEMBERS}")
+        _require_few(settings * len(seeds))
         package = _import("tensorboardX", "tensorboard")
         purge = {"purge_step": from_env_steps + 1} if from_env_steps else {}
         self._writers = {

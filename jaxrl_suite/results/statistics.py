@@ -200,7 +200,7 @@ def aggregate(
     low, high = _intervals(_all_statistics, (array,), (target,), seed, confidence, repetitions)
     with jax.enable_x64(True):
         values = np.asarray(call(_all_statistics, array, target))
-    estimates = [Estimate(*map(float, row)) for row in zip(values, low, high, strict=True)]
+    estimates: list[Any] = [Estimate(*map(float, row)) for row in zip(values, low, high, strict=True)]
     if gamma is None:
         estimates[3] = None
     return Aggregate(*estimates, seeds=array.shape[0], tasks=array.shape[1], dropped=dropped, confidence=confidence)

@@ -15,7 +15,7 @@ Seeds are never averaged when written. A directory is a run once its manifest ex
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,7 @@ class RunStore:
 
     @property
     def path(self) -> Path:
+        """The run directory."""
         return self._path
 
     @property
@@ -90,6 +91,7 @@ class RunStore:
 
     @property
     def config(self) -> dict[str, Any]:
+        """As written by `create`."""
         return self._config
 
     def update_manifest(self, **changes: Any) -> None:
@@ -104,7 +106,7 @@ class RunStore:
         self._manifest = json.loads(content)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Generator[None]:
         """Holds the run for writing; released at the end of the block or of the process, even by `kill -9`.
 
         Raises:

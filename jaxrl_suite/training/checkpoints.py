@@ -32,7 +32,7 @@ class Checkpoints:
     """The checkpoints of one run, each named by the number of updates done. Keeps the newest two.
 
     Raises:
-        CheckpointError: from `save` if writing fails (the ones before stay as they are), from `restore` if none is sound.
+        CheckpointError: from `save` if writing fails (those before stay as they are), from `restore` if none is sound.
     """
 
     def __init__(self, directory: Path | str):
@@ -46,7 +46,7 @@ class Checkpoints:
         return sorted(int(p.name) for p in self.directory.iterdir() if p.name.isdigit() and p.is_dir())
 
     def save(self, update: int, tree: Any) -> None:
-        """Writes `tree` (NumPy leaves) as the checkpoint after `update` updates."""
+        """Writes `tree` (NumPy leaves) as the checkpoint after `update` updates. Raises CheckpointError."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._remove(update)
@@ -65,7 +65,11 @@ class Checkpoints:
             self._remove(old)
 
     def restore(self, template: Any) -> tuple[int, Any, list[int]]:
-        """The newest sound checkpoint: (updates done, tree like `template`, updates of newer ones found damaged)."""
+        """The newest sound checkpoint. Raises CheckpointError if there is none.
+
+        Returns:
+            (updates done, tree like `template` with NumPy leaves, updates of the newer ones that are damaged).
+        """
         damaged: list[int] = []
         for update in reversed(self.updates()):
             tree = self._read(update, template)

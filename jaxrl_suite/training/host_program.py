@@ -3,16 +3,17 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.agent import AgentInfo
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.training.members import Members, member_agent, split_hyper
-from jaxrl_suite.training.program import Carry, ChunkResult
+from jaxrl_suite.training.program import Carry, ChunkResult, advance, to_plain, to_typed
 
 
 class HostProgram:
-    """Steps members one after another, update by update, in Python. Same methods as `Program`.
+    """Steps members one after another, update by update, in Python. Same methods as `Program`, nothing to compile.
 
     Raises:
         ConfigError: if records of more than one update are asked for, which only compiled runs can sum up.
@@ -40,27 +41,28 @@ class HostProgram:
         states, finished, rows = self._unstack(carry.state), np.array(carry.finished), []
         for step in range(start, stop):
             row = []
+            index: Any = np.int32(step)
             for i, (agent, key) in enumerate(zip(self._agents, self._keys, strict=True)):
-                state, metrics = agent.update(jax.random.fold_in(key, step + 1), states[i], np.int32(step))
-                if not finished[i]:
-                    states[i] = state
-                    finished[i] = bool(metrics.get("finished", False))
-                row.append(metrics)
+                state, metrics = agent.update(jax.random.fold_in(key, step + 1), states[i], index)
+                arrays = {name: jnp.asarray(value) for name, value in metrics.items()}
+                (states[i], finished[i]), reported = advance(Carry(states[i], finished[i]), state, arrays)
+                row.append(reported)
             rows.append(_stack(row))
         state = _stack(states)
-        return ChunkResult(Carry(state, finished), _stack(rows), self._has_nan(state))
+        metrics = to_plain(_stack(rows))
+        return ChunkResult(Carry(state, finished), metrics, self._has_nan(to_plain(state)))
 
     def to_host(self, carry: Carry) -> Carry:
-        return carry
+        return to_plain(carry)
 
     def from_host(self, host: Carry) -> Carry:
-        return host
+        return self.typed(host)
 
     def typed(self, host: Carry) -> Carry:
-        return host
+        return to_typed(host, self.init())
 
     def template(self) -> Carry:
-        return jax.tree.map(np.zeros_like, self.init())
+        return jax.tree.map(np.zeros_like, to_plain(self.init()))
 
     def _unstack(self, state: Any) -> list[Any]:
         return [jax.tree.map(lambda x, i=i: x[i], state) for i in range(self.members.count)]
@@ -71,4 +73,4 @@ class HostProgram:
 
 
 def _stack(trees: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *trees)
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *trees)

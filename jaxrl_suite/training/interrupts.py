@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType
 
 
@@ -17,7 +17,7 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests() -> Generator[StopRequest]:
     """Within the block, SIGINT and SIGTERM are noted instead of obeyed. Outside the main thread: never."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,9 @@
 """Members of a run: seeds x settings as one axis."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,8 @@ EVALUATION = 0xFFFFFFFF
 """Stream of a seed's evaluation keys; updates use 1, 2, ... and cannot reach it."""
 
 
-class Members(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
     """All members of a run, setting by setting: member `s * len(seeds) + i` is seed i under setting s.
 
     seeds: the seeds; settings: one dict a setting, `({},)` where nothing is swept.
@@ -32,6 +34,7 @@ class Members(NamedTuple):
 
     @property
     def count(self) -> int:
+        """The number of members, M."""
         return len(self.seeds) * len(self.settings)
 
     def keys(self) -> jax.Array:
@@ -53,7 +56,7 @@ def parse_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def parse_grid(grid: Mapping[str, Sequence[float]]) -> tuple[Setting, ...]:
-    """Every combination of the grid's values, the last name varying fastest."""
+    """Every combination of the grid's values, the last name varying fastest. Raises ConfigError for a name without."""
     for name, values in grid.items():
         if not len(values):
             raise ConfigError(f"grid {name}: must have at least one value")
@@ -93,7 +96,7 @@ def apply_setting(info: AgentInfo, setting: Setting) -> tuple[Any, Any]:
             env_params = _replace_leaf(env_params, name, value)
         else:
             require_sweepable(config, name)
-            config = config.replace(**{name: value})
+            config = dataclasses.replace(config, **{name: value})
     validate(config)
     return env_params, config
 
@@ -108,7 +111,10 @@ def _replace_leaf(env_params: Any, name: str, value: float) -> Any:
     old = leaves[known.index(name)][1]
     if np.issubdtype(np.asarray(old).dtype, np.integer) and int(value) != value:
         raise ConfigError(f"{name} = {value}: must be a whole number")
-    new = [np.asarray(value, np.asarray(old).dtype) if k == name else leaf for k, (_, leaf) in zip(known, leaves, strict=True)]
+    new = [
+        np.asarray(value, np.asarray(old).dtype) if k == name else leaf
+        for k, (_, leaf) in zip(known, leaves, strict=True)
+    ]
     return jax.tree.unflatten(structure, new)
 
 
@@ -125,7 +131,9 @@ def _key_name(key: Any) -> str:
     return str(key)
 
 
-def member_agent(info: AgentInfo, members: Members, swept_leaves: list[jax.Array], fixed_leaves: list[jax.Array]) -> Agent:
+def member_agent(
+    info: AgentInfo, members: Members, swept_leaves: list[jax.Array], fixed_leaves: list[jax.Array]
+) -> Agent:
     """The agent of one member, from that member's swept leaves and the leaves all members share."""
     by_kind = {True: iter(swept_leaves), False: iter(fixed_leaves)}
     leaves = [next(by_kind[flag]) for flag in members.swept]

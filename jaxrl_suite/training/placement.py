@@ -21,7 +21,7 @@ REPLICATED = PartitionSpec()
 
 
 class Plan(NamedTuple):
-    """How members are executed. devices: how many; group: members batched together on a device; padded: members run."""
+    """How members are executed. devices: how many; group: members batched on one; padded: members run in all."""
 
     devices: int
     group: int
@@ -29,12 +29,14 @@ class Plan(NamedTuple):
 
 
 def use_cores(count: int | None = None) -> None:
-    """Makes JAX show `count` CPU cores (default: all this process may use) as devices. Call before anything runs in JAX.
+    """Makes JAX show `count` CPU cores as devices (default: all this process may use). Call before JAX runs anything.
 
     Raises:
         ConfigError: if JAX's backend has started already.
     """
-    count = len(os.sched_getaffinity(0)) if count is None and hasattr(os, "sched_getaffinity") else count or os.cpu_count()
+    count = (
+        len(os.sched_getaffinity(0)) if count is None and hasattr(os, "sched_getaffinity") else count or os.cpu_count()
+    )
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
@@ -67,7 +69,9 @@ def make_plan(members: int, devices: int | None = None, group: int | None = None
 
 
 def mesh_of(plan: Plan) -> Mesh:
-    return jax.make_mesh((plan.devices,), ("member",), devices=jax.local_devices()[: plan.devices], axis_types=(AxisType.Auto,))
+    return jax.make_mesh(
+        (plan.devices,), ("member",), devices=jax.local_devices()[: plan.devices], axis_types=(AxisType.Auto,)
+    )
 
 
 def pad(tree: Any, plan: Plan) -> Any:
@@ -88,7 +92,9 @@ def place(tree: Any, plan: Plan) -> Any:
     return jax.device_put(tree, NamedSharding(mesh_of(plan), MEMBER))
 
 
-def over_members(function: Callable[..., Any], plan: Plan, in_members: tuple[bool, ...], out_axes: Any) -> Callable[..., Any]:
+def over_members(
+    function: Callable[..., Any], plan: Plan, in_members: tuple[bool, ...], out_axes: Any
+) -> Callable[..., Any]:
     """`function` on batches of members, spread over the plan's devices and groups.
 
     Args:

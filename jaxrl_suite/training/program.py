@@ -23,10 +23,10 @@ CAPACITY = 256
 
 
 class Carry(NamedTuple):
-    """What goes from chunk to chunk: every member's state and whether it has finished, leading axis [M]."""
+    """What goes from chunk to chunk: every member's state and whether it has finished (bool), leading axis [M]."""
 
     state: Any
-    finished: jax.Array
+    finished: Any
 
 
 class ChunkResult(NamedTuple):
@@ -79,8 +79,7 @@ class Program:
 
     def to_host(self, carry: Carry) -> Carry:
         """NumPy copies of the members without padding; typed keys become their data."""
-        plain = jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, carry)
-        return jax.tree.map(lambda x: np.asarray(x)[: self.members.count], plain)
+        return jax.tree.map(lambda x: x[: self.members.count], to_plain(carry))
 
     def from_host(self, host: Carry) -> Carry:
         """The inverse of `to_host`."""
@@ -88,7 +87,7 @@ class Program:
 
     def typed(self, host: Carry) -> Carry:
         """`to_host`'s result with typed keys again, not yet padded or placed."""
-        return jax.tree.map(lambda x, like: jax.random.wrap_key_data(x) if _is_key(like) else x, host, self._abstract())
+        return to_typed(host, self._abstract())
 
     def template(self) -> Carry:
         """NumPy zeros with the structure, shapes and dtypes of `to_host`. Compiles nothing."""
@@ -156,6 +155,16 @@ def _is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
+def to_plain(tree: Any) -> Any:
+    """NumPy copies of all leaves; typed keys become their data."""
+    return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if _is_key(x) else x), tree)
+
+
+def to_typed(plain: Any, like: Any) -> Any:
+    """`plain` with typed keys where `like` has them."""
+    return jax.tree.map(lambda x, y: jax.random.wrap_key_data(x) if _is_key(y) else x, plain, like)
+
+
 def _strong(tree: Any) -> Any:
     """Without weak types, which would make the loop's carry change its type."""
     return jax.tree.map(lambda x: x if _is_key(x) else jax.lax.convert_element_type(x, x.dtype), tree)
@@ -178,7 +187,7 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
                 agent = agent_of(swept, fixed)
                 state, metrics = agent.update(jax.random.fold_in(key, step + 1), member.state, step)
                 metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
-                return _advance(member, _strong(state), metrics), metrics
+                return advance(member, _strong(state), metrics)
 
             return jax.vmap(one)(swept, keys, carry)
 
@@ -198,12 +207,22 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
     return spread_init, spread_chunk
 
 
-def _advance(member: Carry, state: Any, metrics: dict[str, jax.Array]) -> Carry:
-    """The member's next carry; a finished one stays as it is. Only agents that can finish pay for the selection."""
+def advance(member: Carry, state: Any, metrics: dict[str, jax.Array]) -> tuple[Carry, dict[str, jax.Array]]:
+    """The member's next carry and what it reports. A finished one stays as it is and reports NaN and zeros.
+
+    Only agents that can finish pay for the selection.
+    """
     if "finished" not in metrics:
-        return Carry(state, member.finished)
+        return Carry(state, member.finished), metrics
+
+    def report(value: jax.Array) -> jax.Array:
+        is_float = jnp.issubdtype(value.dtype, jnp.floating)
+        return jnp.where(member.finished, jnp.asarray(jnp.nan if is_float else 0, value.dtype), value)
+
     state = jax.tree.map(lambda old, new: jnp.where(member.finished, old, new), member.state, state)
-    return Carry(state, member.finished | metrics["finished"])
+    finished = member.finished | metrics["finished"]
+    reported = {name: report(value) for name, value in metrics.items()} | {"finished": finished}
+    return Carry(state, finished), reported
 
 
 def _has_nan(state: Any) -> jax.Array:

@@ -65,7 +65,7 @@ class Progress:
             self._bar.update(self._task, completed=done, rate=_short(self.rate()), returned=f"{self._shown_return:.4g}")
         elif time.monotonic() - self._last_line >= LINE_SECONDS or done == self.total:
             self._last_line = time.monotonic()
-            print(self.line(), file=sys.stderr, flush=True)
+            say(self.line())
 
     def rate(self) -> float:
         """Environment steps a second over all members, since this process began training."""
@@ -73,6 +73,7 @@ class Progress:
         return (self._done - self._begin_done) * self.steps_per_update / max(elapsed, 1e-9)
 
     def line(self) -> str:
+        """What the bar shows, as one line."""
         left = (self.total - self._done) * self.steps_per_update / max(self.rate(), 1e-9)
         return (
             f"{self.label}: {self._done}/{self.total} updates, {_short(self.rate())} steps/s, "
@@ -89,8 +90,13 @@ class Progress:
 
 
 def _say_stalled(label: str, done: int) -> None:
-    message = f"{label}: no progress for {STALL_SECONDS:.0f} s after update {done}; what is saved is safe, Ctrl-C twice stops"
-    print(message, file=sys.stderr, flush=True)
+    what = f"{label}: no progress for {STALL_SECONDS:.0f} s after update {done}"
+    say(f"{what}; what is saved is safe, Ctrl-C twice stops")
+
+
+def say(text: str) -> None:
+    """A line to whoever watches, on stderr: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _short(number: float) -> str:

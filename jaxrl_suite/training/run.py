@@ -19,7 +19,7 @@ class Seconds(NamedTuple):
 
 
 class Diverged(NamedTuple):
-    """A member whose state turned NaN; `update` is the first whose loss was NaN, or the end of the chunk it was seen in."""
+    """A member whose state turned NaN. update: the first whose loss was NaN, or the end of the chunk it was seen in."""
 
     seed: int
     setting: Mapping[str, float]
@@ -61,6 +61,7 @@ class Run:
 
     @property
     def env_steps(self) -> np.ndarray:
+        """int64 [record], environment steps of one member after each record."""
         return self.updates * self.agent.info.env_steps_per_update
 
     @property
@@ -79,7 +80,7 @@ class Run:
 
     def save(self, path: Path | str) -> Path:
         """Writes the run to a new directory, as `train(out=...)` would have. Raises RunDirectoryError if it exists."""
-        from jaxrl_suite.training.runner import save
+        from jaxrl_suite.training.saved_runs import save
 
         return save(self, Path(path))
 
@@ -90,7 +91,11 @@ class Run:
 
 
 def final_returns(metrics: Mapping[str, np.ndarray], updates: np.ndarray) -> np.ndarray:
-    """See `Run.final_returns`. Arrays are [..., record]."""
+    """See `Run.final_returns`. Metrics are [..., record], updates int64 [record]; returns float64 [...].
+
+    Raises:
+        ConfigError: if there is no `episode/return`.
+    """
     if "episode/return" not in metrics:
         raise ConfigError("final returns: this agent reports no episode/return")
     total = int(updates[-1]) if len(updates) else 0

@@ -1,0 +1,118 @@
+"""The loop over chunks of compiled work: run, keep, show, save, until the target or a reason to stop."""
+
+import contextlib
+import math
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from jaxrl_suite.errors import Interrupted
+from jaxrl_suite.training.interrupts import StopRequest, stop_requests
+from jaxrl_suite.training.job import Job, collect, keep, save_state
+from jaxrl_suite.training.planning import compile_to_fit
+from jaxrl_suite.training.program import Carry, ChunkResult, Program
+from jaxrl_suite.training.progress import Progress
+from jaxrl_suite.training.run import Run
+
+
+def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
+    """Compiles the job's program and runs it to the target, or to the first reason to stop.
+
+    Args:
+        host: the members to go on with, as `Program.to_host` gave them; None begins anew.
+        about: entries of the manifest to set once the program is compiled.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, once the run is saved (with a run directory only).
+    """
+    info = job.agent.info
+    label = f"{info.name} {info.env_id} x {job.members.count}"
+    steps = info.env_steps_per_update * job.members.count
+    with contextlib.ExitStack() as stack:
+        sinks = _open_sinks(job, stack)
+        _compile(job, about)
+        job.carry = job.program.init() if host is None else job.program.from_host(host)
+        request = stack.enter_context(stop_requests()) if job.store else StopRequest()
+        progress = stack.enter_context(Progress(job.target, job.done, steps, job.options.show, label))
+        _loop(job, request, sinks, progress)
+        is_cut_off = bool(request) and job.done < job.target
+        save_state(job, "interrupted" if is_cut_off else "finished")
+        if is_cut_off:
+            raise _interrupted(job, request)
+    return collect(job, job.program.to_host(job.carry))
+
+
+def _open_sinks(job: Job, stack: contextlib.ExitStack) -> list[Any]:
+    if job.store is None or not job.options.sinks:
+        return []
+    from jaxrl_suite.results.sinks import open_sinks
+
+    about = job.store.manifest | {"settings": len(job.members.settings)}
+    from_env_steps = job.done * job.agent.info.env_steps_per_update
+    sinks = open_sinks(job.options.sinks, job.store.path, about, from_env_steps=from_env_steps)
+    for sink in sinks:
+        stack.callback(sink.close)
+    return sinks
+
+
+def _compile(job: Job, about: dict[str, Any]) -> None:
+    job.program, spent = compile_to_fit(job.agent, job.program)
+    job.compile_seconds += spent
+    job.plan = dict(job.program.plan._asdict()) if isinstance(job.program, Program) else {}
+    job.bytes_needed = job.program.bytes_needed()
+    if job.store:
+        job.store.update_manifest(plan=job.plan, bytes_needed=job.bytes_needed, **about)
+
+
+def _interrupted(job: Job, request: StopRequest) -> Interrupted:
+    path = job.store.path if job.store else ""
+    error = Interrupted(f"stopped after update {job.done} of {job.target}, all saved: go on with `jaxrl resume {path}`")
+    error.exit_code = 128 + request.signal_number
+    return error
+
+
+def _loop(job: Job, request: StopRequest, sinks: list[Any], progress: Progress) -> None:
+    began = saved = time.monotonic()
+    seconds_per_update = math.inf
+    while job.done < job.target and not request and not np.all(np.asarray(job.carry.finished)):
+        count = _chunk_length(job, seconds_per_update, time.monotonic() - began)
+        started = time.perf_counter()
+        result = job.program.run(job.carry, job.done, job.done + count)
+        spent = time.perf_counter() - started
+        seconds_per_update = spent / count
+        result, count = _until_all_finished(result, count, job.record_every)
+        keep(job, result, count, spent, sinks)
+        progress.advance(job.done, _current_return(result.metrics))
+        if time.monotonic() - saved >= job.options.save_every:
+            save_state(job, "running")
+            saved = time.monotonic()
+
+
+def _until_all_finished(result: ChunkResult, count: int, every: int) -> tuple[ChunkResult, int]:
+    """The chunk without the records after all members had finished, so that its length decides nothing."""
+    finished = result.metrics.get("finished")
+    if finished is None or not finished.all(axis=1).any():
+        return result, count
+    records = int(np.argmax(finished.all(axis=1))) + 1
+    metrics = {name: values[:records] for name, values in result.metrics.items()}
+    return result._replace(metrics=metrics), min(records * every, count)
+
+
+def _chunk_length(job: Job, seconds_per_update: float, elapsed: float) -> int:
+    """Updates of the next chunk: about a second's worth at first, up to 20 seconds' in long runs."""
+    aim = min(max(1.0, elapsed / 30.0), 20.0)
+    wanted = 1 if math.isinf(seconds_per_update) else int(aim / max(seconds_per_update, 1e-9))
+    most = min(job.program.capacity * job.record_every, job.options.chunk or sys.maxsize)
+    whole = max(1, min(wanted, most) // job.record_every) * job.record_every
+    return min(whole, job.target - job.done)
+
+
+def _current_return(metrics: dict[str, np.ndarray]) -> float:
+    """Mean return over the episodes of a chunk, all members together; NaN where none ended."""
+    if "episode/return" not in metrics:
+        return math.nan
+    counts = metrics["episode/count"]
+    total = counts.sum()
+    return float((np.where(counts > 0, metrics["episode/return"], 0.0) * counts).sum() / total) if total else math.nan

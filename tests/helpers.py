@@ -1,0 +1,92 @@
+"""A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and bit-for-bit comparison."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+import jaxrl_suite as jrl
+from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
+from jaxrl_suite.config import static, sweepable
+
+
+@struct.dataclass
+class ToyConfig:
+    """Settings of the toy."""
+
+    rate: float = sweepable(0.1, "size of a step", above=0, high=10)
+    noise: float = sweepable(0.01, "standard deviation of a step", low=0)
+    total_updates: int = static(60, "budget", low=1)
+    width: int = static(3, "dimensions", low=1)
+    finish_at: float = sweepable(1e9, "a member finishes once its first coordinate passes this")
+    can_finish: bool = static(False, "report `finished`")
+    poison_seed_below: float = sweepable(-1.0, "members whose first draw is below turn NaN at update 5")
+
+
+@struct.dataclass
+class ToyState:
+    """position: [width]; draw: the member's own first draw; key: a typed key, which saving must keep; count: updates."""
+
+    position: jax.Array
+    draw: jax.Array
+    key: jax.Array
+    count: jax.Array
+
+
+@agent_factory("toy", ToyConfig)
+def toy(env: Any, env_params: Any, config: ToyConfig) -> Agent:
+    """Moves by `rate` plus noise each update; an episode of length 5 ends every other update."""
+
+    def init(key):
+        return ToyState(jnp.zeros(config.width), jax.random.uniform(key), key, jnp.int32(0))
+
+    def update(key, state, step):
+        noise = config.noise * jax.random.normal(key, (config.width,))
+        is_poisoned = (state.draw < config.poison_seed_below) & (step >= 5)
+        position = state.position + config.rate * env_params.reward + noise
+        position = jnp.where(is_poisoned, jnp.nan, position)
+        ended = step % 2 == 1
+        metrics = {
+            "episode/return": jnp.where(ended, position[0], jnp.nan),
+            "episode/length": jnp.where(ended, 5.0, jnp.nan),
+            "episode/count": jnp.where(ended, 2, 0),
+            "loss/toy": position.sum(),
+            "toy/step": step,
+        }
+        if config.can_finish:
+            metrics["finished"] = position[0] > config.finish_at
+        return state.replace(position=position, count=state.count + 1), metrics
+
+    def start(key, state):
+        return jnp.int32(0)
+
+    def act(key, state, memory, observation, greedy):
+        return jnp.int32(0), memory + 1
+
+    return Agent(init, update, start, act, AgentInfo("toy", env, env_params, config, 10, config.total_updates, toy))
+
+
+def toy_agent(**settings):
+    env, params = jrl.make("probe/never-ending")
+    return toy(env, params, ToyConfig(**settings))
+
+
+def ppo_agent(**settings):
+    env, params = jrl.make("CartPole-v1")
+    small = {"num_envs": 2, "rollout_length": 16, "hidden_sizes": (8,), "num_minibatches": 2, "num_epochs": 2}
+    return jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(small | {"total_updates": 12} | settings)))
+
+
+def same(a, b):
+    """Bit for bit, NaN included."""
+    return np.array_equal(a, b, equal_nan=np.issubdtype(np.asarray(a).dtype, np.floating))
+
+
+def same_states(a, b):
+
+    def plain(x):
+        return jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+
+    return all(jax.tree.leaves(jax.tree.map(lambda x, y: same(plain(x), plain(y)), a, b)))

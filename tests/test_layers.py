@@ -1,0 +1,58 @@
+"""Imports go one way, and importing the package costs nothing that is not needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "jaxrl_suite"
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "agent": {"errors", "config"},
+    "learning": {"agent", "config", "errors"},
+    "envs": {"agent", "config", "errors"},
+    "games": {"agent", "config", "errors"},
+    "solvers": {"agent", "config", "errors"},
+    "agents": {"agent", "config", "errors", "learning", "envs", "games", "solvers"},
+    "results": {"agent", "config", "errors"},
+    "training": {"agent", "config", "errors", "results"},
+}
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_parts(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        found |= {n.split(".")[1] for n in names if n.startswith("jaxrl_suite.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(p for p in ROOT.rglob("*.py") if part_of(p) in ALLOWED), ids=str)
+def test_imports_go_one_way(path):
+    part = part_of(path)
+    forbidden = (imported_parts(path) & set(ALLOWED)) - ALLOWED[part] - {part}
+    assert not forbidden, f"{part} must not import {sorted(forbidden)}"
+
+
+def test_every_folder_is_known():
+    parts = {part_of(p) for p in ROOT.rglob("*.py")} - {"__init__", "cli"}
+    assert parts <= set(ALLOWED)
+
+
+def test_the_import_is_light():
+    program = (
+        "import sys, jaxrl_suite; heavy = {'jax', 'distrax', 'pandas', 'matplotlib', 'gymnax', 'orbax'};"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"importing jaxrl_suite also imports {done.stderr.strip()}"

@@ -1,4 +1,4 @@
-"""A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and bit-for-bit comparison."""
+"""A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and exact comparison."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class ToyConfig:
 
 @struct.dataclass
 class ToyState:
-    """position: [width]; draw: the member's own first draw; key: a typed key, which saving must keep; count: updates."""
+    """position: [width]; draw: the member's own first draw; key: a typed key, to be kept; count: updates."""
 
     position: jax.Array
     draw: jax.Array

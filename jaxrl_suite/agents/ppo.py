@@ -84,8 +84,6 @@ class PPOConfig:
             raise ConfigError(
                 f"PPOConfig.hidden_sizes = {self.hidden_sizes}: must be one or more positive whole numbers"
             )
-        if self.reset_pool > self.num_envs:
-            raise ConfigError(f"PPOConfig.reset_pool = {self.reset_pool}: must be <= num_envs = {self.num_envs}")
 
 
 class Params(NamedTuple):

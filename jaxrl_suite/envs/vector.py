@@ -3,7 +3,7 @@
 A reset is needed only where an episode ends, but a compiled program cannot skip it for some copies. The usual answer
 resets every copy at every step, inside the rollout's loop. Here the fresh starts of a whole rollout are drawn before
 the loop as one batched call (`draw`), and the loop only selects: the same distribution, exactly one reset's worth of
-work a step and copy, but none of its overhead in the loop. A pool of fewer starts a step than copies (`pool_size`)
+work a step and copy, but none of its overhead in the loop. A pool of fewer starts a step than copies (`reset_pool`)
 saves work where a reset is costly; copies that end in the same step then take the pool's starts in turn.
 """
 
@@ -70,17 +70,17 @@ class VectorEnv:
     Args:
         env: any `Environment`.
         num_envs: number of copies N.
-        pool_size: number P of fresh starts drawn a step; 0 means one a copy.
+        reset_pool: number P of fresh starts drawn a step; 0 means one a copy.
 
     Raises:
-        ConfigError: if `pool_size` is negative or above `num_envs`.
+        ConfigError: if `reset_pool` is negative or above `num_envs`.
     """
 
-    def __init__(self, env: Environment, num_envs: int, pool_size: int = 0):
-        if not 0 <= pool_size <= num_envs:
-            raise ConfigError(f"pool_size = {pool_size}: must be between 0 (one a copy) and num_envs = {num_envs}")
+    def __init__(self, env: Environment, num_envs: int, reset_pool: int = 0):
+        if not 0 <= reset_pool <= num_envs:
+            raise ConfigError(f"reset_pool = {reset_pool}: must be between 0 (one a copy) and num_envs = {num_envs}")
         self.env, self.num_envs = env, num_envs
-        self.pool_size = pool_size or num_envs
+        self.pool_size = reset_pool or num_envs
 
     def reset(self, key: jax.Array, params: Any) -> tuple[Any, VectorState]:
         """First observations [N, ...] and the state of all copies."""

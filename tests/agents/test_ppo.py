@@ -83,7 +83,7 @@ def test_learning_rate_falls_linearly_per_update():
         change = jax.tree.map(lambda a, b: (a - b).ravel(), new.params, state.params)
         return np.concatenate(jax.tree.leaves(change))
 
-    np.testing.assert_allclose(moved(9), 0.1 * moved(0), rtol=2e-3, atol=1e-8)
+    np.testing.assert_allclose(moved(9), 0.1 * moved(0), rtol=2e-3, atol=1e-7)
 
 
 def test_gradient_clipping_is_a_norm():
@@ -115,6 +115,5 @@ def test_gradient_clipping_is_a_norm():
 )
 def test_bad_settings_are_refused_before_compiling(settings, message):
     env, params = jrl.make("CartPole-v1")
-    agent = jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(SMALL | settings)))
     with pytest.raises(ConfigError, match=message):
-        jrl.train(agent, seeds=1)
+        jrl.train(jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(SMALL | settings))), seeds=1)

@@ -12,6 +12,7 @@ import jaxrl_suite as jrl
 from jaxrl_suite.errors import ConfigError, RunDirectoryError
 from tests.helpers import ToyConfig, ppo_agent, same, same_states, toy, toy_agent
 
+
 @pytest.mark.parametrize("make_agent", [toy_agent, ppo_agent])
 def test_chunks_change_nothing(make_agent):
     """One chunk = many chunks, metrics and state bit for bit."""
@@ -122,7 +123,9 @@ def test_records_sum_up_blocks_of_updates():
     np.testing.assert_allclose(every.metrics["episode/return"][:, 1], np.nanmean(block, axis=1), rtol=1e-5)
     np.testing.assert_array_equal(every.metrics["episode/count"][:, 1], 8)
     np.testing.assert_array_equal(every.metrics["toy/step"][:, -1], 59)
-    np.testing.assert_allclose(every.metrics["loss/toy"][:, 0], plain.metrics["loss/toy"][:, :8].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        every.metrics["loss/toy"][:, 0], plain.metrics["loss/toy"][:, :8].mean(axis=1), rtol=1e-5
+    )
 
 
 def test_final_return_is_the_weighted_mean_over_the_last_tenth():
@@ -137,7 +140,7 @@ def test_budgets():
     assert jrl.train(toy_agent(), seeds=1, env_steps=200).updates[-1] == 20
     with pytest.raises(ConfigError, match="nearest: 200 or 210"):
         jrl.train(toy_agent(), seeds=1, env_steps=205)
-    with pytest.raises(ConfigError, match="nearest: 10$"):
+    with pytest.raises(ConfigError, match=r"nearest: 10$"):
         jrl.train(toy_agent(), seeds=1, env_steps=3)
     with pytest.raises(ConfigError, match="total_updates = 60"):
         jrl.train(toy_agent(), seeds=1, updates=61)

@@ -118,6 +118,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path, monkeypatch):
     agent = toy_agent()
     jrl.train(agent, seeds=2, updates=20, out=tmp_path / "run")
     with monkeypatch.context() as patch:
+
         def no_space(self, update, digest):
             raise OSError(28, "No space left on device")
 
@@ -152,7 +153,7 @@ def test_changes_are_reported_before_resuming(tmp_path, capsys):
     config = json.loads(config_path.read_text())
     config["config"]["rate"] = 0.5
     config_path.write_text(json.dumps(config))
-    with pytest.raises(RunDirectoryError, match="config.json was changed"):
+    with pytest.raises(RunDirectoryError, match=r"config\.json was changed"):
         jrl.resume(tmp_path / "run", agent, updates=30)
 
 

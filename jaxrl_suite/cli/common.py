@@ -1,7 +1,6 @@
 """What the commands share: how to run, cores, places of runs."""
 
 import contextlib
-import importlib.util
 import os
 import sys
 from collections.abc import Generator, Sequence
@@ -9,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl_suite.cli.options import Option, Values
-from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.results.sinks import require_sinks
 
 RUNS = Path("runs")
-_SINK_PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
-
 JSON = Option("json", bool, False, "print lines of JSON instead of a table")
 
 HOW = (
@@ -35,12 +33,7 @@ def runner_options(values: Values) -> dict[str, Any]:
         UnknownNameError: for a sink there is not. ConfigError: for one whose package is missing.
     """
     sinks = tuple(name.strip() for name in values["sinks"].split(",") if name.strip())
-    for name in sinks:
-        if name not in _SINK_PACKAGES:
-            raise UnknownNameError("sink", name, _SINK_PACKAGES)
-        if importlib.util.find_spec(_SINK_PACKAGES[name]) is None:
-            advice = f"pip install 'jaxrl-suite[{name}]'"
-            raise ConfigError(f"--sinks {name}: needs the package {_SINK_PACKAGES[name]}, not installed: {advice}")
+    require_sinks(sinks, members=1)
     names = ("devices", "group", "chunk", "save_every")
     return {name: values[name] for name in names} | {"sinks": sinks, "show": not values["quiet"]}
 

@@ -57,8 +57,11 @@ def few(items: Sequence[Any]) -> str:
     return ", ".join(map(str, items[:8])) + (f" and {len(items) - 8} more" if len(items) > 8 else "")
 
 
-def report_run(run: Any, quiet: bool, as_json: bool) -> None:
-    """Draws the learning curve and prints what a run came to. `run` is in a directory."""
+def report_run(run: Any, quiet: bool, as_json: bool, threshold: float | None = None) -> None:
+    """Draws the learning curve and prints what a run came to. `run` is in a directory.
+
+    threshold: a final return; the seeds below it are counted.
+    """
     figure = _draw(run)
     if quiet:
         print(run.path)
@@ -70,7 +73,7 @@ def report_run(run: Any, quiet: bool, as_json: bool) -> None:
         return
     if run.settings is not None:
         _print_settings(run, summaries)
-    tables.print_facts(_title(run), _facts(run, summaries, figure))
+    tables.print_facts(_title(run), _facts(run, summaries, figure, threshold))
 
 
 def _title(run: Any) -> str:
@@ -102,12 +105,15 @@ def _steps(run: Any) -> int:
     return int(run.env_steps[-1]) if len(run.env_steps) else 0
 
 
-def _facts(run: Any, summaries: Sequence[Summary], figure: str | None) -> dict[str, str]:
+def _facts(run: Any, summaries: Sequence[Summary], figure: str | None, threshold: float | None) -> dict[str, str]:
     seeds = f"{len(run.seeds)} ({few(run.seeds)})"
     facts = {"seeds": seeds, "environment steps": f"{_steps(run):,} each, {int(run.updates[-1]):,} updates"}
     if run.settings is None:
         names = {"iqm": "IQM", "mean": "mean", "median": "median"}
         facts |= {f"final return, {shown}": summaries[0].text(name) for name, shown in names.items()}
+        if threshold is not None:
+            below = int(np.sum(summaries[0].scores < threshold))
+            facts[f"seeds below {threshold:g}"] = f"{below} of {len(run.seeds)}"
         facts["seeds without final return"] = summaries[0].missing_text()
     facts |= {
         "diverged": few([_diverged_text(d) for d in run.diverged]) or "none",

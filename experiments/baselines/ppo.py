@@ -50,11 +50,11 @@ PENDULUM = {
     "discount": 0.995,
     "learning_rate": 1e-3,
     "ent_coef": 0.0,
-    "max_grad_norm": 10.0,
+    "max_grad_norm": 0.5,
     "activation": "silu",
-    "anneal_learning_rate": False,
+    "scale_rewards": True,
     "normalize_observations": True,
-    "total_updates": 50,
+    "total_updates": 100,
 }
 TENTH = "stopped at a tenth of the published budget of 1e7 steps"
 

@@ -7,6 +7,8 @@ which log-probabilities are always finite, and hand `to_env(raw)` to the environ
 distrax supplies densities and entropies; it takes seconds to import, so it is imported when a policy is made.
 """
 
+import abc
+import dataclasses
 import math
 from typing import Any, NamedTuple, Protocol
 
@@ -66,8 +68,9 @@ class Categorical(NamedTuple):
         return raw
 
 
-class Gaussian(NamedTuple):
-    """Independent normals; outputs are (mean, log_std), each [..., D]; actions are clipped at the environment only.
+@dataclasses.dataclass(frozen=True)
+class _DiagonalNormal(abc.ABC):
+    """What the policies on a box share: raw actions are independent normals, outputs are (mean, log_std), each [..., D].
 
     low, high: [D] bounds of the action space; D is the size of `shape`.
     """
@@ -91,6 +94,19 @@ class Gaussian(NamedTuple):
     def mode(self, outputs: GaussianOutputs) -> jax.Array:
         return outputs[0]
 
+    @abc.abstractmethod
+    def log_prob(self, outputs: GaussianOutputs, raw: jax.Array) -> jax.Array: ...
+
+    @abc.abstractmethod
+    def entropy(self, outputs: GaussianOutputs) -> jax.Array: ...
+
+    @abc.abstractmethod
+    def to_env(self, raw: jax.Array) -> jax.Array: ...
+
+
+class Gaussian(_DiagonalNormal):
+    """Independent normals; actions are clipped at the environment only."""
+
     def log_prob(self, outputs: GaussianOutputs, raw: jax.Array) -> jax.Array:
         return _normal(outputs).log_prob(raw)
 
@@ -101,31 +117,12 @@ class Gaussian(NamedTuple):
         return jnp.clip(raw, self.low, self.high).reshape(*raw.shape[:-1], *self.shape)
 
 
-class TanhGaussian(NamedTuple):
-    """A normal squashed by tanh into the (finite) bounds; outputs are (mean, log_std); raw actions are unsquashed.
+class TanhGaussian(_DiagonalNormal):
+    """Independent normals squashed by tanh into the (finite) bounds; raw actions are unsquashed.
 
     With u the raw action: log pi = log N(u) - sum log((high - low)/2 (1 - tanh^2 u)), the last factor written as
     2 (log 2 - u - softplus(-2u)), which neither overflows nor turns NaN at the bounds.
     """
-
-    shape: tuple[int, ...]
-    low: jax.Array
-    high: jax.Array
-    has_log_std: bool = True
-
-    @property
-    def num_outputs(self) -> int:
-        return math.prod(self.shape)
-
-    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        return jax.random.normal(key, (*shape, self.num_outputs))
-
-    def sample(self, outputs: GaussianOutputs, noise: jax.Array) -> jax.Array:
-        mean, log_std = outputs
-        return mean + jnp.exp(log_std) * noise
-
-    def mode(self, outputs: GaussianOutputs) -> jax.Array:
-        return outputs[0]
 
     def log_prob(self, outputs: GaussianOutputs, raw: jax.Array) -> jax.Array:
         return _normal(outputs).log_prob(raw) - jnp.sum(self._log_slope(raw), axis=-1)

@@ -117,3 +117,22 @@ def test_bad_settings_are_refused_before_compiling(settings, message):
     env, params = jrl.make("CartPole-v1")
     with pytest.raises(ConfigError, match=message):
         jrl.train(jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(SMALL | settings))), seeds=1)
+
+
+def test_every_float_setting_can_be_swept():
+    """All in one program, environment parameters too; a value that differs leads to other parameters."""
+    from jaxrl_suite.config import sweepable_fields
+
+    env, params = jrl.make("CartPole-v1")
+    settings = {"num_epochs": 2, "num_minibatches": 2, "learning_rate": 1e-2}
+    config = jrl.agents.PPOConfig(**(SMALL | settings))
+    names = sweepable_fields(config)
+    factors = {"max_grad_norm": 0.01, "clip_eps": 0.01}
+    grid = {name: [getattr(config, name), getattr(config, name) * factors.get(name, 0.5)] for name in names}
+    run = jrl.sweep(jrl.agents.ppo, (env, params), config, grid | {"env.length": [0.5, 0.7]}, seeds=1, updates=2)
+    kernels = run.state.params.critic["params"]["torso"]["Dense_0"]["kernel"][:, 0]
+    base = np.asarray(kernels).reshape(*([2] * len(names)), 2, -1)
+    origin = base[(0,) * (len(names) + 1)]
+    for axis, name in enumerate([*names, "env.length"]):
+        index = tuple(int(i == axis) for i in range(len(names) + 1))
+        assert not np.array_equal(base[index], origin), f"{name} changes nothing"

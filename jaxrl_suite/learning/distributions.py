@@ -70,7 +70,7 @@ class Categorical(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _DiagonalNormal(abc.ABC):
-    """What the policies on a box share: raw actions are independent normals, outputs are (mean, log_std), each [..., D].
+    """What policies on a box share: raw actions are independent normals, outputs (mean, log_std), each [..., D].
 
     low, high: [D] bounds of the action space; D is the size of `shape`.
     """

@@ -138,7 +138,8 @@ def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
         key_rollout, key_learn = jax.random.split(key)
         learning_rate = config.learning_rate
         if config.anneal_learning_rate:
-            learning_rate = learning_rate * (1.0 - step / config.total_updates)
+            # A run extended beyond the budget stays at zero.
+            learning_rate = learning_rate * jnp.maximum(1.0 - step / config.total_updates, 0.0)
         start = state.memory
         state, batch, metrics = collect(key_rollout, state)
         learnt = small_products(learn)(key_learn, state.params, state.opt_state, start, batch, learning_rate)

@@ -84,6 +84,8 @@ def test_learning_rate_falls_linearly_per_update():
         return np.concatenate(jax.tree.leaves(change))
 
     np.testing.assert_allclose(moved(9), 0.1 * moved(0), rtol=2e-3, atol=1e-7)
+    assert np.all(moved(10) == 0.0)
+    assert np.all(moved(15) == 0.0)
 
 
 def test_gradient_clipping_is_a_norm():

@@ -41,7 +41,7 @@ def start(kind: str, out: Path, chunk: int) -> subprocess.Popen:
 
 def wait_for_checkpoint(process: subprocess.Popen, out: Path, least: int) -> None:
     checkpoints = Checkpoints(out / "checkpoints")
-    for _ in range(1200):
+    for _ in range(3000):
         if any(u >= least and checkpoints._digest_path(u).exists() for u in checkpoints.updates()):
             return
         assert process.poll() is None, process.communicate()

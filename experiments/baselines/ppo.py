@@ -79,7 +79,9 @@ def verdict(low: float, high: float, seeds: int, published: dict[str, Any], devi
     return "differs" if high < nearest or low > farthest else "inconclusive"
 
 
-def measure(env_id: str, task: Task, published: dict[str, Any], seeds: int) -> dict[str, Any]:
+def measure(
+    env_id: str, task: Task, published: dict[str, Any], seeds: int, made_with: dict[str, Any]
+) -> dict[str, Any]:
     """Trains the task and returns everything worth keeping; also draws its learning curve."""
     env, params = jrl.make(env_id)
     agent = jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**task.settings))
@@ -99,7 +101,7 @@ def measure(env_id: str, task: Task, published: dict[str, Any], seeds: int) -> d
         "published": published,
         "verdict": verdict(mean.low, mean.high, seeds, published, task.deviation),
         "seconds": run.seconds._asdict(),
-        "provenance": provenance(),
+        "provenance": made_with,
     }
 
 
@@ -125,11 +127,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="instead of each task's own number")
     arguments = parser.parse_args()
     jrl.use_cores()
+    # Taken before any result is written, which would count as a change of the checkout.
+    made_with = provenance()
     published = tomllib.loads((HERE / "published.toml").read_text())
     RESULTS.mkdir(exist_ok=True)
     for env_id in arguments.only:
         task = TASKS[env_id]
-        row = measure(env_id, task, published[env_id], arguments.seeds or task.seeds)
+        row = measure(env_id, task, published[env_id], arguments.seeds or task.seeds, made_with)
         (RESULTS / f"ppo-{env_id}.json").write_text(json.dumps(row, indent=1) + "\n")
         print(table([row]))
     rows = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("ppo-*.json"))]

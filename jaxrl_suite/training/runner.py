@@ -20,7 +20,7 @@ from jaxrl_suite.training.options import Options, parse_budget
 from jaxrl_suite.training.planning import make_program
 from jaxrl_suite.training.program import Carry
 from jaxrl_suite.training.progress import say
-from jaxrl_suite.training.provenance import provenance, versions
+from jaxrl_suite.training.provenance import commit, versions
 from jaxrl_suite.training.rebuild import digest
 from jaxrl_suite.training.run import Run
 from jaxrl_suite.training.saved_runs import open_job
@@ -209,5 +209,5 @@ def _report_changes(store: RunStore, allow_changes: bool) -> None:
     for name in now:
         if before.get(name) != now[name]:
             say(f"{name} was {before.get(name)}, is {now[name]}: the rest of the run may differ from an unbroken one")
-    if manifest["commit"] != (here := provenance()["commit"]):
+    if manifest["commit"] != (here := commit()):
         say(f"the code was at {manifest['commit'] or 'no commit'}, is at {here or 'no commit'}: results may differ")

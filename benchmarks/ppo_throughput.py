@@ -2,7 +2,8 @@
 
 Every measurement is a process of its own in its own environment. Pair p of every contestant trains the same seeds, and
 each pair has new ones. Compiling and running are timed apart; peak memory is the process's. Peers run as they are:
-their code, their flags, `jit(vmap(train))`; a further row of each gives it both cores as devices too, by sharding keys.
+their code, their flags, `jit(vmap(train))`; a further row of each gives it the devices and threads that ours has, by
+sharding keys and by XLA's own setting.
 
 Callable as `main(argv)`; `jaxrl bench ppo` does so from a checkout.
 """
@@ -49,8 +50,9 @@ class Options:
         pairs: how often each contestant runs, in turns.
         peers: whom we are measured beside; PureJaxRL only where `purejaxrl` is given.
         purejaxrl: root of a PureJaxRL checkout at the pinned commit.
-        both_cores: give each peer one more row with all cores as devices.
+        both_cores: give each peer one more row with the devices and threads that ours has.
         ours: measure ours too; without it the peers alone.
+        plain: one more row of ours, as it runs where nobody calls `use_cores`.
         devices: virtual CPU devices for ours and for the peers' additional rows.
         envs: folder of the peers' environments, built when missing.
         out: JSON file of raw rows, summaries and provenance.
@@ -64,6 +66,7 @@ class Options:
     purejaxrl: Path | None = None
     both_cores: bool = True
     ours: bool = True
+    plain: bool = False
     devices: int = os.cpu_count() or 1
     envs: Path = HERE / ".envs"
     out: Path = HERE / "results" / "ppo_throughput.json"
@@ -79,20 +82,25 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """One row of the table: a worker script, the interpreter it runs under, and its devices."""
+    """One row of the table: a worker script, the interpreter it runs under, its devices, and whether it has as many
+    threads as those (as ours has by `use_cores`) instead of XLA's own number."""
 
     name: str
     script: str
     python: Path
     devices: int
     arguments: tuple[str, ...] = ()
+    like_ours: bool = False
 
 
 def contestants(options: Options) -> list[Contestant]:
-    """Ours first, then each peer with its own defaults and, if asked for, with all cores as devices."""
+    """Ours first, then each peer with its own defaults and, if asked for, with our devices and threads."""
     found = []
     if options.ours:
-        found.append(Contestant("ours", "worker_ours.py", Path(sys.executable), options.devices))
+        ours = ("worker_ours.py", Path(sys.executable))
+        found.append(Contestant("ours", *ours, options.devices, like_ours=True))
+        if options.plain:
+            found.append(Contestant("ours, no use_cores", *ours, 1))
     for peer in options.peers:
         arguments: tuple[str, ...] = ()
         if peer == "purejaxrl":
@@ -102,15 +110,15 @@ def contestants(options: Options) -> list[Contestant]:
             arguments = ("--checkout", str(options.purejaxrl.resolve()))
         python = peer_environments.python_of(peer, options.envs.resolve())
         found.append(Contestant(peer, f"worker_{peer}.py", python, 1, arguments))
-        if options.both_cores and options.devices > 1:
-            name = f"{peer}, {options.devices} devices"
-            found.append(Contestant(name, f"worker_{peer}.py", python, options.devices, arguments))
+        if options.both_cores:
+            name = f"{peer}, cores as ours"
+            found.append(Contestant(name, f"worker_{peer}.py", python, options.devices, arguments, like_ours=True))
     return found
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours without any flag that could favour a side: no XLA flags, no compilation cache, no set of devices."""
-    dropped = ("JAX_", "XLA_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    """Ours without any flag that could favour a side: no XLA flags, no compilation cache, no devices or threads."""
+    dropped = ("JAX_", "XLA_", "NPROC", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return kept | {name: os.environ[name] for name in ("JAX_PLATFORMS",) if name in os.environ}
 
@@ -139,6 +147,7 @@ def measure(contestant: Contestant, members: int, pair: int, options: Options) -
     devices = contestant.devices if members % contestant.devices == 0 else 1
     command = [str(contestant.python), str(HERE / contestant.script), *contestant.arguments]
     settings = {"members": members, "updates": options.updates, "seed-start": pair * members, "devices": devices}
+    settings |= {"threads": devices} if contestant.like_ours else {}
     for name, value in settings.items():
         command += [f"--{name}", str(value)]
     row = run_json(command, options.timeout)
@@ -205,7 +214,7 @@ def run(options: Options) -> dict[str, Any]:
     field = contestants(options)
     for members in options.members:
         for pair in range(options.pairs):
-            for contestant in usable(field, members):
+            for contestant in field:
                 row = measure(contestant, members, pair, options)
                 result["rows"].append(row)
                 speed = comparison.steps_per_second(row)
@@ -216,11 +225,6 @@ def run(options: Options) -> dict[str, Any]:
     result["floor"] = run_json([*floor, *map(str, options.members)], options.timeout)
     save(result, options.out)
     return result
-
-
-def usable(field: list[Contestant], members: int) -> list[Contestant]:
-    """Without the peers' rows on several devices where the members cannot be split over them."""
-    return [c for c in field if c.devices == 1 or c.name == "ours" or members % c.devices == 0]
 
 
 def floor_lines(floor: dict[str, Any]) -> list[str]:

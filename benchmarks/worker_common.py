@@ -32,10 +32,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--updates", type=int, required=True)
     parser.add_argument("--seed-start", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="XLA's threads; default: its own number, one a core")
     parser.add_argument("--checkout", type=Path, help="folder of the peer's code, where it is no package")
     arguments = parser.parse_args(argv)
     if arguments.devices > 1:
         os.environ["JAX_NUM_CPU_DEVICES"] = str(arguments.devices)
+    if arguments.threads is not None:
+        os.environ["NPROC"] = str(arguments.threads)  # read by XLA when its CPU client starts
     return arguments
 
 

@@ -13,6 +13,8 @@ def main() -> None:
     arguments = common.parse()
     import jaxrl_suite as jrl
 
+    if arguments.threads is not None:
+        jrl.use_cores(arguments.threads)
     env, params = jrl.make(common.ENV_ID)
     config = jrl.agents.PPOConfig(
         learning_rate=common.LEARNING_RATE,

@@ -1,4 +1,4 @@
-"""Two virtual CPU devices for every test, so that sharded code paths really have something to share."""
+"""Two virtual CPU devices of one thread each for every test, so that sharded code really has something to share."""
 
 import os
 import sys
@@ -6,3 +6,4 @@ import sys
 if "jax" in sys.modules:
     raise RuntimeError("jax was imported before tests/conftest.py could ask for two CPU devices")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+os.environ.setdefault("NPROC", "2")

@@ -38,16 +38,16 @@ def runner_options(values: Values) -> dict[str, Any]:
     return {name: values[name] for name in names} | {"sinks": sinks, "show": not values["quiet"]}
 
 
-def use_all_cores() -> None:
-    """One JAX device a CPU core, unless the environment says how many."""
+def use_cores(members: int | None = None) -> None:
+    """One JAX device a CPU core, but no more than members, unless the environment says how many."""
     flags = os.environ.get("XLA_FLAGS", "")
     if "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags:
         return
-    from jaxrl_suite.training import use_cores
+    from jaxrl_suite.training import placement
 
     # JAX runs already where main() was called from a notebook, say; its devices are then what they are.
     with contextlib.suppress(ConfigError):
-        use_cores()
+        placement.use_cores(placement.cores() if members is None else min(members, placement.cores()))
 
 
 def parse_seeds(text: str) -> int | tuple[int, ...]:

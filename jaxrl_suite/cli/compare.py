@@ -31,7 +31,7 @@ def compare(words: Sequence[str]) -> None:
     if len(values["runs"]) != 2:
         raise ConfigError(f"RUN: {len(values['runs'])} given, `jaxrl compare RUN RUN` takes two")
     stores = [common.require_run(word.partition("#")[0]) for word in values["runs"]]
-    common.use_all_cores()
+    common.use_cores()
     first, second = (_side(store, word) for store, word in zip(stores, values["runs"], strict=True))
     _report(first, second, values["json"])
 

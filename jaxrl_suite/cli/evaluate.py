@@ -25,7 +25,7 @@ def evaluate(words: Sequence[str]) -> None:
         if values[name] is not None and values[name] < 1:
             raise ConfigError(f"{name} = {values[name]}: must be >= 1")
     common.require_run(path)
-    common.use_all_cores()
+    common.use_cores()
     import jaxrl_suite as jrl
 
     run = jrl.load(path)

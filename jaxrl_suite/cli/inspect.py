@@ -53,7 +53,7 @@ def _first_line(module: str) -> str:
 
 
 def _envs(as_json: bool) -> None:
-    common.use_all_cores()
+    common.use_cores()
     from jaxrl_suite.envs import list_envs
 
     for name in list_envs():

@@ -28,7 +28,7 @@ def plot(words: Sequence[str]) -> None:
         raise ConfigError(f"--window = {values['window']}: must be >= 1")
     out = _figure_path(values["out"], values["metric"], paths)
     stores = [common.require_run(path) for path in paths]
-    common.use_all_cores()
+    common.use_cores()
     from jaxrl_suite.results import learning_curves
 
     curves = [

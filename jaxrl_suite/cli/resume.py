@@ -19,8 +19,8 @@ def resume(words: Sequence[str]) -> None:
     values = parse("jaxrl resume", about, [Group("", _OPTIONS)], words)
     path = common.one_run("resume", values["run"])
     options = common.runner_options(values)
-    common.require_run(path)
-    common.use_all_cores()
+    manifest = common.require_run(path).manifest
+    common.use_cores(len(manifest["seeds"]) * len(manifest["settings"] or [{}]))
     import jaxrl_suite as jrl
     from jaxrl_suite.cli.report import report_run
 

@@ -1,6 +1,8 @@
 """`jaxrl train` and `jaxrl sweep`."""
 
+import contextlib
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +12,9 @@ from jaxrl_suite.cli.fields import config_options, env_options
 from jaxrl_suite.cli.options import Group, Option, Values, flag_of, number, parse
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 
+_SEEDS = Option("seeds", str, "1", "how many seeds (32), or which (0,5,7)", "N|A,B")
 _WHAT = (
-    Option("seeds", str, "1", "how many seeds (32), or which (0,5,7)", "N|A,B"),
+    _SEEDS,
     Option(
         "updates",
         int,
@@ -84,7 +87,7 @@ def _train(request: Request, out: Any) -> Any:
 def _read(command: str, words: Sequence[str]) -> Request:
     """Everything that was typed, checked before anything compiles."""
     factory, env_id, rest = _subject(command, words)
-    common.use_all_cores()
+    common.use_cores(_num_seeds(rest) if command == "train" else None)
     from jaxrl_suite.envs import make
 
     config_class = factory.config_class
@@ -114,6 +117,22 @@ def _subject(command: str, words: Sequence[str]) -> tuple[Any, str | None, list[
     factory = agents.agent_named(words[0])
     has_env = len(words) > 1 and not words[1].startswith("-")
     return factory, words[1] if has_env else None, list(words[2:] if has_env else words[1:])
+
+
+def _num_seeds(words: Sequence[str]) -> int | None:
+    """How many seeds the words ask for; None where they cannot be read.
+
+    JAX must know its cores before an environment can be made, and the words read in full only after.
+    """
+    text = _SEEDS.default
+    for word, after in itertools.pairwise([*words, ""]):
+        name, equals, attached = word.partition("=")
+        if name == "--seeds":
+            text = attached if equals else after
+    with contextlib.suppress(ConfigError):
+        seeds = common.parse_seeds(text)
+        return seeds if isinstance(seeds, int) else len(seeds)
+    return None
 
 
 def _description(command: str, agent: str | None = None, env_id: str | None = None) -> str:

@@ -62,7 +62,10 @@ class Categorical(NamedTuple):
         return _distrax().Categorical(logits=outputs).log_prob(raw)
 
     def entropy(self, outputs: jax.Array) -> jax.Array:
-        return _distrax().Categorical(logits=outputs).entropy()
+        # distrax normalises its logits a second time for the entropy; they are normalised already.
+        log_probs = _distrax().Categorical(logits=outputs).logits
+        probs = jnp.exp(log_probs)
+        return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
 
     def to_env(self, raw: jax.Array) -> jax.Array:
         return raw

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.errors import UnknownNameError
+from jaxrl_suite.learning.products import narrow_dot_general
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": nn.tanh,
@@ -32,7 +33,12 @@ def activation_fn(name: str) -> Callable[[jax.Array], jax.Array]:
 
 
 def _dense(width: int, scale: float) -> nn.Dense:
-    return nn.Dense(width, kernel_init=nn.initializers.orthogonal(scale), bias_init=nn.initializers.zeros)
+    return nn.Dense(
+        width,
+        kernel_init=nn.initializers.orthogonal(scale),
+        bias_init=nn.initializers.zeros,
+        dot_general=narrow_dot_general,
+    )
 
 
 class MLP(nn.Module):

@@ -29,26 +29,42 @@ class Plan(NamedTuple):
 
 
 def use_cores(count: int | None = None) -> None:
-    """Makes JAX show `count` CPU cores as devices (default: all this process may use). Call before JAX runs anything.
+    """Makes JAX show `count` CPU cores as devices (default: all this process may use), and gives XLA as many threads.
+
+    Call before JAX runs anything, with no more cores than members: a small network's operations take microseconds, and
+    threads without a device of their own only pass them to and fro. Where single operations are large instead, set
+    NPROC, from which XLA takes its number of threads; it is left alone if set.
 
     Raises:
-        ConfigError: if JAX's backend has started already.
+        ConfigError: if `count` is below 1, or JAX's backend has started already.
     """
-    count = (
-        len(os.sched_getaffinity(0)) if count is None and hasattr(os, "sched_getaffinity") else count or os.cpu_count()
-    )
+    count = cores() if count is None else count
+    if count < 1:
+        raise ConfigError(f"use_cores: count = {count}: must be >= 1")
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
         raise ConfigError("use_cores: must be called before JAX runs anything (at the top of the program)") from None
+    os.environ.setdefault("NPROC", str(count))
 
 
-def notice_idle_cores() -> None:
-    """Tells a library user once that most cores will idle. The command line sets the devices itself."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1 and cores > 1:
-        message = f"JAX shows one of {cores} CPU cores: call jaxrl_suite.use_cores() first to spread members over all"
-        warnings.warn(message, stacklevel=4)
+def notice_idle_cores(members: int) -> None:
+    """Tells a library user once what `use_cores` would gain. The command line calls it itself."""
+    if jax.default_backend() != "cpu":
+        return
+    wanted, has = min(members, cores()), jax.local_device_count()
+    if has == 1 < wanted:
+        problem, count = f"JAX shows one of {cores()} CPU cores", "" if wanted == cores() else str(wanted)
+    elif wanted == 1 < cores() and "NPROC" not in os.environ:
+        problem, count = f"JAX spreads the operations of one member over {cores()} threads, which slows it down", "1"
+    else:
+        return
+    warnings.warn(f"{problem}: call jaxrl_suite.use_cores({count}) first", stacklevel=4)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_plan(members: int, devices: int | None = None, group: int | None = None) -> Plan:

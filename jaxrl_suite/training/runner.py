@@ -106,7 +106,7 @@ def _begin(
     _require_sinks(options, members)
     program = make_program(agent, members, options, record_every)
     job = Job(agent, members, is_sweep, target, record_every, options, program)
-    placement.notice_idle_cores()
+    placement.notice_idle_cores(members.count)
     if options.out is None:
         return execute(job)
     job.store = create_store(job, options.out)
@@ -165,7 +165,7 @@ def _go_on(job: Job, store: RunStore) -> Run:
     host = _restore(job, store)
     if job.done >= job.target:
         return collect(job, host)
-    placement.notice_idle_cores()
+    placement.notice_idle_cores(job.members.count)
     resumed = [*store.manifest.get("resumed", []), job.done]
     return execute(job, host, status="running", total_updates=job.target, resumed=resumed)
 

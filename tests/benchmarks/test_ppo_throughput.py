@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic and protocol; no peer is needed and nothing is trained."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -132,12 +133,13 @@ def contestant(folder, body, name="ours"):
 def test_worker_gets_its_settings_and_a_clean_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_something")
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "7")
+    monkeypatch.setenv("NPROC", "7")
     jax_version = importlib.metadata.version("jax")
     worker = contestant(
         tmp_path,
         f"""
         import json, os, sys
-        flags = [name for name in os.environ if name.startswith(("XLA_", "JAX_NUM"))]
+        flags = [name for name in os.environ if name.startswith(("XLA_", "JAX_NUM", "NPROC"))]
         print("noise")
         print(json.dumps({{"jax": "{jax_version}", "arguments": sys.argv[1:], "flags": flags}}))
         """,
@@ -149,6 +151,9 @@ def test_worker_gets_its_settings_and_a_clean_environment(tmp_path, monkeypatch)
     assert (measured["contestant"], measured["pair"]) == ("ours", 3)
     odd = driver.measure(worker, members=1, pair=0, options=driver.Options(updates=5))
     assert odd["arguments"][-2:] == ["--devices", "1"]
+    like_ours = dataclasses.replace(worker, like_ours=True)
+    threads = driver.measure(like_ours, members=1, pair=0, options=driver.Options(updates=5))
+    assert threads["arguments"][-4:] == ["--devices", "1", "--threads", "1"]
 
 
 def test_another_jax_a_crash_and_a_stuck_worker_are_errors(tmp_path):
@@ -171,15 +176,14 @@ def test_contestants_alternate_and_the_file_holds_all(tmp_path, monkeypatch):
         order.append((members, pair, who.name))
         return row(who.name, pair, 1.0 if who.name == "ours" else 4.0, [500.0] * members, members)
 
-    two = [driver.Contestant(n, "-", Path("-"), d) for n, d in (("ours", 2), ("peer", 1), ("peer, 2 devices", 2))]
-    monkeypatch.setattr(driver, "contestants", lambda options: two)
+    three = [driver.Contestant(n, "-", Path("-"), d) for n, d in (("ours", 2), ("peer", 1), ("peer, cores as ours", 2))]
+    monkeypatch.setattr(driver, "contestants", lambda options: three)
     monkeypatch.setattr(driver, "measure", fake)
     monkeypatch.setattr(driver, "run_json", lambda command, timeout: {"floor": "measured"})
     options = driver.Options(members=(1, 2), pairs=2, out=tmp_path / "results" / "a.json")
     driver.run(options)
-    one_member = ["ours", "peer"] * 2
-    assert [name for members, _, name in order if members == 1] == one_member
-    assert [name for members, _, name in order if members == 2] == ["ours", "peer", "peer, 2 devices"] * 2
+    for count in options.members:
+        assert [name for members, _, name in order if members == count] == ["ours", "peer", "peer, cores as ours"] * 2
     saved = json.loads(options.out.read_text())
     assert len(saved["rows"]) == len(order)
     assert saved["provenance"]["versions"]["jax"] == importlib.metadata.version("jax")

@@ -2,6 +2,10 @@
 
 import dataclasses
 import logging
+import os
+import re
+import subprocess
+import sys
 import warnings
 
 import jax
@@ -206,17 +210,53 @@ def test_evaluation_uses_its_own_stream_and_memory():
     assert not short.ended.any()
 
 
-def test_idle_cores_are_noticed(monkeypatch):
+@pytest.mark.parametrize(
+    ("members", "devices", "threads", "cores", "advice"),
+    [
+        (8, 1, None, 4, r"one of 4 CPU cores: call jaxrl_suite\.use_cores\(\)"),
+        (2, 1, None, 4, r"use_cores\(2\)"),
+        (1, 4, None, 4, r"one member over 4 threads.*use_cores\(1\)"),
+        (1, 1, "1", 4, None),
+        (8, 4, None, 4, None),
+        (8, 1, None, 1, None),
+    ],
+)
+def test_idle_cores_and_needless_threads_are_noticed(monkeypatch, members, devices, threads, cores, advice):
     from jaxrl_suite.training import placement
 
-    monkeypatch.setattr(placement.jax, "local_device_count", lambda: 1)
-    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-    with pytest.warns(UserWarning, match="use_cores"):
-        placement.notice_idle_cores()
-    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda pid: {0}, raising=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        placement.notice_idle_cores()
+    monkeypatch.setattr(placement.jax, "local_device_count", lambda: devices)
+    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.delenv("NPROC")
+    if threads:
+        monkeypatch.setenv("NPROC", threads)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        placement.notice_idle_cores(members)
+    assert len(caught) == (advice is not None)
+    if advice:
+        assert re.search(advice, str(caught[0].message))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_use_cores_gives_each_device_one_thread(count):
+    program = f"""
+import jaxrl_suite as jrl, jax, pathlib
+jrl.use_cores({count})
+jax.block_until_ready(jax.jit(lambda x: x + 1)(jax.numpy.ones(3)))
+names = [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
+print(jax.device_count(), sum(name.startswith("tf_XLAEigen") for name in names))
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "NPROC")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(count), str(count)]
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_use_cores_refuses_none_and_late_calls(count):
+    with pytest.raises(ConfigError, match=f"count = {count}: must be >= 1"):
+        jrl.use_cores(count)
+    with pytest.raises(ConfigError, match="before JAX runs anything"):
+        jrl.use_cores(1)
 
 
 @pytest.mark.parametrize("settings", [{}, {"can_finish": True, "finish_at": 2.0, "noise": 0.0}])

@@ -164,6 +164,7 @@ def collect(job: Job, host: Carry | None) -> Run:
         job.store.path if job.store else None,
         job.plan,
         job.bytes_needed,
+        job.record_every,
     )
 
 

@@ -75,8 +75,12 @@ def _interrupted(job: Job, request: StopRequest) -> Interrupted:
 
 def _loop(job: Job, request: StopRequest, sinks: list[Any], progress: Progress) -> None:
     began = saved = time.monotonic()
-    seconds_per_update = math.inf
+    seconds_per_update, first = math.inf, job.done
     while job.done < job.target and not request and not np.all(np.asarray(job.carry.finished)):
+        # Before a chunk, not after: the last one is saved by the caller.
+        if job.done > first and time.monotonic() - saved >= job.options.save_every:
+            save_state(job, "running")
+            saved = time.monotonic()
         count = _chunk_length(job, seconds_per_update, time.monotonic() - began)
         started = time.perf_counter()
         result = job.program.run(job.carry, job.done, job.done + count)
@@ -85,9 +89,6 @@ def _loop(job: Job, request: StopRequest, sinks: list[Any], progress: Progress) 
         result, count = _until_all_finished(result, count, job.record_every)
         keep(job, result, count, spent, sinks)
         progress.advance(job.done, _current_return(result.metrics))
-        if time.monotonic() - saved >= job.options.save_every:
-            save_state(job, "running")
-            saved = time.monotonic()
 
 
 def _until_all_finished(result: ChunkResult, count: int, every: int) -> tuple[ChunkResult, int]:

@@ -37,7 +37,7 @@ class Run:
         updates: int64 [record], the number of updates done after each. env_steps: int64 [record], likewise.
         state: every member's state, leading axis [seed] or [setting, seed]; None if there is no checkpoint.
         seconds: compile and run, apart. diverged: members that turned NaN. path: run directory, if any.
-        bytes_needed: the compiler's estimate of memory on one device.
+        bytes_needed: the compiler's estimate of memory on one device. record_every: updates a record.
     """
 
     def __init__(
@@ -53,11 +53,12 @@ class Run:
         path: Path | None = None,
         plan: dict[str, Any] | None = None,
         bytes_needed: int = 0,
+        record_every: int = 1,
     ):
         self.agent, self.seeds, self.settings = agent, seeds, settings
         self.metrics, self.updates, self.state = metrics, updates, state
         self.seconds, self.diverged, self.path = seconds, diverged, path
-        self.plan, self.bytes_needed = plan or {}, bytes_needed
+        self.plan, self.bytes_needed, self.record_every = plan or {}, bytes_needed, record_every
 
     @property
     def env_steps(self) -> np.ndarray:

@@ -61,8 +61,7 @@ def open_job(store: RunStore, agent: Agent | None, options: Options) -> Job:
 def save(run: Run, path: Path) -> Path:
     """Writes a finished run to a new directory; see `Run.save`."""
     members = members_of(run.agent, run.seeds, run.settings)
-    done = int(run.updates[-1])
-    every = int(run.updates[0]) if len(run.updates) > 1 else 1
+    done, every = int(run.updates[-1]), run.record_every
     options, is_sweep = Options(out=path), run.settings is not None
     program = make_program(run.agent, members, options, every)
     job = Job(run.agent, members, is_sweep, done, every, options, program, done=done)
@@ -73,7 +72,9 @@ def save(run: Run, path: Path) -> Path:
         rows = {name: np.moveaxis(v if is_sweep else v[None], 2, 0) for name, v in run.metrics.items()}
         store.append(0, done, rows, run.agent.info.env_steps_per_update, list(members.seeds), every)
         leading = 2 if is_sweep else 1
+        never = np.zeros((members.count, 1), bool)
+        finished = np.reshape(run.metrics["finished"], (members.count, -1)) if "finished" in run.metrics else never
         state = jax.tree.map(lambda x: x.reshape(members.count, *x.shape[leading:]), run.state)
-        job.carry = Carry(state, np.zeros(members.count, bool))
+        job.carry = Carry(state, finished[:, -1])
         save_state(job, "finished")
     return store.path

@@ -167,6 +167,33 @@ def test_save_and_load_give_the_run_back(tmp_path):
     assert loaded.updates.tolist() == run.updates.tolist()
 
 
+def test_a_saved_run_goes_on_where_it_stood(tmp_path):
+    """With its records' length even where there is one record, and with its finished members finished."""
+    agent = toy_agent()
+    jrl.train(agent, seeds=2, updates=20, record_every=20).save(tmp_path / "run")
+    resumed = jrl.resume(tmp_path / "run", agent, updates=60)
+    whole = jrl.train(agent, seeds=2, record_every=20)
+    assert resumed.updates.tolist() == whole.updates.tolist() == [20, 40, 60]
+    assert all(same(resumed.metrics[name], whole.metrics[name]) for name in whole.metrics)
+    ending = toy_agent(can_finish=True, finish_at=2.0, noise=0.0)
+    ended = jrl.train(ending, seeds=2)
+    assert ended.updates[-1] < ending.info.total_updates
+    ended.save(tmp_path / "ended")
+    again = jrl.resume(tmp_path / "ended", ending, updates=ending.info.total_updates)
+    assert again.updates.tolist() == ended.updates.tolist()
+
+
+def test_every_checkpoint_is_written_once(tmp_path, monkeypatch):
+    written, write = [], Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, update, tree: (written.append(update), write(self, update, tree))
+    )
+    jrl.train(toy_agent(), seeds=1, updates=40, chunk=10, save_every=0.0, out=tmp_path / "run")
+    assert written == sorted(set(written))
+    assert written[-1] == 40
+    assert len(written) > 2
+
+
 def test_a_sweep_survives_the_disk(tmp_path):
     env, params = jrl.make("probe/never-ending")
     grid = {"rate": [0.1, 0.2]}

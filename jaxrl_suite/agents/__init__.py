@@ -1,6 +1,8 @@
 """Agents: one file an algorithm, readable from top to bottom beside its paper. Names load on first use."""
 
 import importlib
+import sys
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +27,17 @@ def agent_named(name: str) -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Any:
-    if name in MODULES:
-        return _attribute(MODULES[name], name)
-    if name in _CONFIGS:
-        return _attribute(_CONFIGS[name], name)
-    raise AttributeError(f"module 'jaxrl_suite.agents' has no attribute {name!r}")
+    module = MODULES.get(name) or _CONFIGS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'jaxrl_suite.agents' has no attribute {name!r}")
+    return getattr(importlib.import_module(module), name)
 
 
-def _attribute(module: str, name: str) -> Any:
-    loaded = importlib.import_module(module)
-    # Importing agents.ppo binds that module to the name of its factory here: put the factory in its place.
-    factory = module.rpartition(".")[2]
-    globals()[factory] = getattr(loaded, factory)
-    return getattr(loaded, name)
+class _Package(types.ModuleType):
+    """Importing `agents.ppo` binds that module to the name of its factory here: the factory takes its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, getattr(value, name) if isinstance(value, types.ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Package

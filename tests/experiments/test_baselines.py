@@ -1,0 +1,56 @@
+"""The verdicts that the baselines' tables print, and the rows they print them in."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+BASELINES = Path(__file__).parents[2] / "experiments" / "baselines"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(BASELINES))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"baselines_{name}", BASELINES / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop("ppo", None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "deviation", "expected"),
+    [
+        (98.0, 104.0, 5, "", "agrees"),
+        (98.0, 106.0, 5, "", "inconclusive"),
+        (80.0, 94.0, 5, "", "differs"),
+        (106.0, 120.0, 5, "", "differs"),
+        (98.0, 104.0, 4, "", "inconclusive"),
+        (float("nan"), 104.0, 5, "", "inconclusive"),
+        (98.0, 104.0, 5, "a tenth of the budget", "not comparable: a tenth of the budget"),
+    ],
+)
+def test_verdict_beside_a_published_number(script, low, high, seeds, deviation, expected):
+    published = {"value": 100.0, "margin": 5.0, "seeds": 5}
+    assert script("ppo").verdict(low, high, seeds, published, deviation) == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [([9.0, 8.5, 9.5], "ours lower"), ([11.0, 9.0, 13.0], "intervals overlap"), ([15.0, 13.0, 17.0], "ours higher")],
+)
+def test_verdict_beside_the_same_code(script, ours, expected):
+    beside = script("beside_purejaxrl")
+    peer = [11.0, 10.0, 12.0]
+    assert beside.verdict(ours, peer) == expected
+    row = {"task": "Game", "seeds": 5, "env_steps": 1000, "mean": {"ours": ours, "PureJaxRL": peer}}
+    assert (
+        f"| Game | 5 | 1,000 | {ours[0]:.2f} [{ours[1]:.2f}, {ours[2]:.2f}] | 11.00 [10.00, 12.00] | {expected} |"
+        in (beside.table([row]))
+    )

@@ -1,10 +1,13 @@
-"""Marked functions give the same numbers batched, one by one and alone, and are really run one by one on a CPU."""
+"""Marked functions give the same numbers batched, one by one and alone, and run a few at a time on a CPU."""
+
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from jaxrl_suite.learning.batching import small_products
+from jaxrl_suite.learning.batching import MOST, small_products
 
 
 def product(x, w, scale):
@@ -32,10 +35,13 @@ def test_closing_over_batched_values_works():
     np.testing.assert_allclose(jax.vmap(one)(rates, x), expected, rtol=1e-5)
 
 
-def test_products_are_not_batched_on_a_cpu():
-    def lowered(function):
-        arguments = (jnp.zeros((5, 3, 4)), jnp.zeros((5, 4, 2)))
-        return jax.jit(jax.vmap(lambda x, w: function(x, w, 1.0))).lower(*arguments).as_text()
+@pytest.mark.parametrize(("members", "together"), [(5, 5), (8, 8), (11, 1), (12, 6), (16, 8)])
+def test_few_members_run_together_on_a_cpu(members, together):
+    def sizes(function):
+        arguments = (jnp.zeros((members, 3, 4)), jnp.zeros((members, 4, 2)))
+        text = jax.jit(jax.vmap(lambda x, w: function(x, w, 1.0))).lower(*arguments).as_text()
+        return {int(size) for size in re.findall(r"dot_general.*-> tensor<(?:(\d+)x)?3x2xf32>", text) if size} or {1}
 
-    assert "batching_dims" in lowered(product)
-    assert "batching_dims" not in lowered(small_products(product))
+    assert sizes(product) == {members}
+    assert sizes(small_products(product)) == {together}
+    assert together <= MOST

@@ -74,6 +74,6 @@ def flags() -> dict[str, str]:
 
 
 def provenance() -> dict[str, Any]:
-    """Everything above, for a manifest. `command` is the program's arguments without its path."""
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else []
+    """Everything above, for a manifest. `command`: the program and its arguments, absolute paths cut to their name."""
+    command = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
     return {"versions": versions(), "commit": commit(), "device": device(), "flags": flags(), "command": command}

@@ -20,7 +20,8 @@ def resume(words: Sequence[str]) -> None:
     path = common.one_run("resume", values["run"])
     options = common.runner_options(values)
     manifest = common.require_run(path).manifest
-    common.use_cores(len(manifest["seeds"]) * len(manifest["settings"] or [{}]))
+    members = len(manifest["seeds"]) * len(manifest["settings"] or [{}])
+    common.use_cores(members if options["devices"] is None else None)
     import jaxrl_suite as jrl
     from jaxrl_suite.cli.report import report_run
 

@@ -87,7 +87,8 @@ def _train(request: Request, out: Any) -> Any:
 def _read(command: str, words: Sequence[str]) -> Request:
     """Everything that was typed, checked before anything compiles."""
     factory, env_id, rest = _subject(command, words)
-    common.use_cores(_num_seeds(rest) if command == "train" else None)
+    asks_for_devices = any(word.partition("=")[0] == "--devices" for word in rest)
+    common.use_cores(_num_seeds(rest) if command == "train" and not asks_for_devices else None)
     from jaxrl_suite.envs import make
 
     config_class = factory.config_class

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import worker_common as common
+from worker_common import SETTINGS
 
 WIDTHS = {"actor": (4, 64, 64, 2), "critic": (4, 64, 64, 1)}
-BATCH = common.NUM_ENVS * common.ROLLOUT_LENGTH // common.NUM_MINIBATCHES
+ROLLOUT = SETTINGS["num_envs"] * SETTINGS["rollout_length"]
+BATCH = ROLLOUT // SETTINGS["num_minibatches"]
 ADAM_PASSES = 7
 """Arrays of the parameters' size that an Adam step moves: reads gradient, parameters, two moments; writes three."""
 
@@ -32,7 +33,7 @@ def backward_operations() -> int:
 
 def operations_per_env_step() -> int:
     """One forward pass in the rollout, then a forward and a backward pass an epoch."""
-    return forward_operations() + common.NUM_EPOCHS * (forward_operations() + backward_operations())
+    return forward_operations() + SETTINGS["num_epochs"] * (forward_operations() + backward_operations())
 
 
 def num_parameters() -> int:
@@ -41,8 +42,8 @@ def num_parameters() -> int:
 
 def optimizer_bytes_per_env_step() -> float:
     """Bytes that float32 Adam steps move a member and environment step."""
-    steps = common.NUM_EPOCHS * common.NUM_MINIBATCHES / (common.NUM_ENVS * common.ROLLOUT_LENGTH)
-    return num_parameters() * 4 * ADAM_PASSES * steps
+    steps = SETTINGS["num_epochs"] * SETTINGS["num_minibatches"]
+    return num_parameters() * 4 * ADAM_PASSES * steps / ROLLOUT
 
 
 def best_seconds(call: Callable[[], Any], repeats: int = 7) -> float:

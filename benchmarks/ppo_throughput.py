@@ -50,7 +50,7 @@ class Options:
         pairs: how often each contestant runs, in turns.
         peers: whom we are measured beside; PureJaxRL only where `purejaxrl` is given.
         purejaxrl: root of a PureJaxRL checkout at the pinned commit.
-        both_cores: give each peer one more row with the devices and threads that ours has.
+        cores_as_ours: give each peer one more row with the devices and threads that ours has.
         ours: measure ours too; without it the peers alone.
         plain: one more row of ours, as it runs where nobody calls `use_cores`.
         devices: virtual CPU devices for ours and for the peers' additional rows.
@@ -64,7 +64,7 @@ class Options:
     pairs: int = 5
     peers: tuple[Literal["rejax", "purejaxrl"], ...] = ("rejax", "purejaxrl")
     purejaxrl: Path | None = None
-    both_cores: bool = True
+    cores_as_ours: bool = True
     ours: bool = True
     plain: bool = False
     devices: int = os.cpu_count() or 1
@@ -110,7 +110,7 @@ def contestants(options: Options) -> list[Contestant]:
             arguments = ("--checkout", str(options.purejaxrl.resolve()))
         python = peer_environments.python_of(peer, options.envs.resolve())
         found.append(Contestant(peer, f"worker_{peer}.py", python, 1, arguments))
-        if options.both_cores:
+        if options.cores_as_ours:
             name = f"{peer}, cores as ours"
             found.append(Contestant(name, f"worker_{peer}.py", python, options.devices, arguments, like_ours=True))
     return found

@@ -10,18 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-NUM_ENVS = 4
-ROLLOUT_LENGTH = 128
-NUM_EPOCHS = 4
-NUM_MINIBATCHES = 4
-LEARNING_RATE = 2.5e-4
-DISCOUNT = 0.99
-GAE_LAMBDA = 0.95
-CLIP_EPS = 0.2
-ENT_COEF = 0.01
-VF_COEF = 0.5
-MAX_GRAD_NORM = 0.5
 ENV_ID = "CartPole-v1"
+# Under the names of our `PPOConfig`; each peer's worker says what it calls them. Torsos: 2 x 64.
+SETTINGS: dict[str, Any] = {
+    "num_envs": 4,
+    "rollout_length": 128,
+    "num_epochs": 4,
+    "num_minibatches": 4,
+    "learning_rate": 2.5e-4,
+    "anneal_learning_rate": True,
+    "discount": 0.99,
+    "gae_lambda": 0.95,
+    "clip_eps": 0.2,
+    "ent_coef": 0.01,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "activation": "tanh",
+}
 EVALUATION_EPISODES = 128
 
 
@@ -44,7 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def total_env_steps(updates: int) -> int:
     """Environment steps of one member."""
-    return updates * NUM_ENVS * ROLLOUT_LENGTH
+    return updates * SETTINGS["num_envs"] * SETTINGS["rollout_length"]
 
 
 def member_keys(members: int, seed_start: int, devices: int) -> Any:

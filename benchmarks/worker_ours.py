@@ -16,23 +16,7 @@ def main() -> None:
     if arguments.threads is not None:
         jrl.use_cores(arguments.threads)
     env, params = jrl.make(common.ENV_ID)
-    config = jrl.agents.PPOConfig(
-        learning_rate=common.LEARNING_RATE,
-        num_envs=common.NUM_ENVS,
-        rollout_length=common.ROLLOUT_LENGTH,
-        num_epochs=common.NUM_EPOCHS,
-        num_minibatches=common.NUM_MINIBATCHES,
-        discount=common.DISCOUNT,
-        gae_lambda=common.GAE_LAMBDA,
-        clip_eps=common.CLIP_EPS,
-        ent_coef=common.ENT_COEF,
-        vf_coef=common.VF_COEF,
-        max_grad_norm=common.MAX_GRAD_NORM,
-        hidden_sizes=(64, 64),
-        activation="tanh",
-        anneal_learning_rate=True,
-        total_updates=arguments.updates,
-    )
+    config = jrl.agents.PPOConfig(**common.SETTINGS, hidden_sizes=(64, 64), total_updates=arguments.updates)
     agent = jrl.agents.ppo(env, params, config)
     seeds = list(range(arguments.seed_start, arguments.seed_start + arguments.members))
     started = time.perf_counter()

@@ -15,20 +15,14 @@ def main() -> None:
     from rejax import PPO
     from rejax.evaluate import evaluate
 
+    settings = common.SETTINGS
+    same_names = ("num_envs", "num_epochs", "num_minibatches", "learning_rate", "max_grad_norm", "gae_lambda")
     algorithm = PPO.create(
         env=common.ENV_ID,
-        agent_kwargs={"activation": "tanh", "hidden_layer_sizes": (64, 64)},
-        num_envs=common.NUM_ENVS,
-        num_steps=common.ROLLOUT_LENGTH,
-        num_epochs=common.NUM_EPOCHS,
-        num_minibatches=common.NUM_MINIBATCHES,
-        learning_rate=common.LEARNING_RATE,
-        max_grad_norm=common.MAX_GRAD_NORM,
-        gamma=common.DISCOUNT,
-        gae_lambda=common.GAE_LAMBDA,
-        clip_eps=common.CLIP_EPS,
-        ent_coef=common.ENT_COEF,
-        vf_coef=common.VF_COEF,
+        agent_kwargs={"activation": settings["activation"], "hidden_layer_sizes": (64, 64)},
+        num_steps=settings["rollout_length"],
+        gamma=settings["discount"],
+        **{name: settings[name] for name in (*same_names, "clip_eps", "ent_coef", "vf_coef")},
         total_timesteps=common.total_env_steps(arguments.updates),
         eval_freq=common.total_env_steps(arguments.updates),
         skip_initial_evaluation=True,

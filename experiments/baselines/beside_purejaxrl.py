@@ -79,26 +79,9 @@ def peer_curve(game: str, config: Any, arguments: argparse.Namespace) -> dict[st
 
     peer_environments.check_purejaxrl(arguments.purejaxrl)
     python = peer_environments.python_of("purejaxrl", arguments.envs.resolve())
-    settings = {
-        "LR": config.learning_rate,
-        "NUM_ENVS": config.num_envs,
-        "NUM_STEPS": config.rollout_length,
-        "TOTAL_TIMESTEPS": config.num_envs * config.rollout_length * config.total_updates,
-        "UPDATE_EPOCHS": config.num_epochs,
-        "NUM_MINIBATCHES": config.num_minibatches,
-        "GAMMA": config.discount,
-        "GAE_LAMBDA": config.gae_lambda,
-        "CLIP_EPS": config.clip_eps,
-        "ENT_COEF": config.ent_coef,
-        "VF_COEF": config.vf_coef,
-        "MAX_GRAD_NORM": config.max_grad_norm,
-        "ACTIVATION": config.activation,
-        "ENV_NAME": game,
-        "ANNEAL_LR": config.anneal_learning_rate,
-        "DEBUG": False,
-    }
     worker = HERE / "purejaxrl_curve.py"
-    command = [str(python), str(worker), str(arguments.purejaxrl.resolve()), json.dumps(settings), str(arguments.seeds)]
+    command = [str(python), str(worker), str(arguments.purejaxrl.resolve()), game, json.dumps(to_dict(config))]
+    command.append(str(arguments.seeds))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise JaxrlError(f"{worker.name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
@@ -106,20 +89,18 @@ def peer_curve(game: str, config: Any, arguments: argparse.Namespace) -> dict[st
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """All games as a Markdown table."""
-    lines = [
-        "Mean final return with a 95 % bootstrap interval over seeds, both run here; made by",
-        "`python experiments/baselines/beside_purejaxrl.py --purejaxrl CHECKOUT`.",
-        "",
-        "| task | seeds | steps a seed | ours | PureJaxRL | verdict |",
-        "|---|---|---|---|---|---|",
-    ]
+    """All games as Markdown."""
+    columns = ["task", "seeds", "steps a seed", "ours", "PureJaxRL", "verdict"]
+    lines = []
     for row in rows:
-        ours, peer = row["mean"]["ours"], row["mean"]["PureJaxRL"]
-        cells = [row["task"], row["seeds"], f"{row['env_steps']:,}"]
-        cells += [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in (ours, peer)]
-        lines.append("| " + " | ".join(map(str, [*cells, verdict(ours, peer)])) + " |")
-    return "\n".join(lines) + "\n"
+        means = row["mean"]["ours"], row["mean"]["PureJaxRL"]
+        cells = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in means]
+        lines.append([row["task"], row["seeds"], f"{row['env_steps']:,}", *cells, verdict(*means)])
+    head = (
+        "Mean final return with a 95 % bootstrap interval over seeds, both run here; made by\n"
+        "`python experiments/baselines/beside_purejaxrl.py --purejaxrl CHECKOUT`."
+    )
+    return f"{head}\n\n{jrl.results.markdown_table(columns, lines)}"
 
 
 def verdict(ours: list[float], peer: list[float]) -> str:

@@ -106,19 +106,16 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """All results as a Markdown table."""
-    lines = [
-        "Mean final return with a 95 % bootstrap interval over seeds; made by `python experiments/baselines/ppo.py`.",
-        "",
-        "| task | seeds | steps a seed | ours | published | source | verdict |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """All results as Markdown."""
+    columns = ["task", "seeds", "steps a seed", "ours", "published", "source", "verdict"]
+    lines = []
     for row in rows:
+        published = row["published"]
         ours = f"{row['mean']:.2f} [{row['interval'][0]:.2f}, {row['interval'][1]:.2f}]"
-        cells = [row["task"], len(row["seeds"]), f"{row['env_steps']:,}", ours, row["published"]["value"]]
-        cells += [f"{row['published']['source']} ({row['published']['mark']})", row["verdict"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+        cells = [row["task"], len(row["seeds"]), f"{row['env_steps']:,}", ours, published["value"]]
+        lines.append([*cells, f"{published['source']} ({published['mark']})", row["verdict"]])
+    head = "Mean final return with a 95 % bootstrap interval over seeds; made by `python experiments/baselines/ppo.py`."
+    return f"{head}\n\n{jrl.results.markdown_table(columns, lines)}"
 
 
 def main() -> None:

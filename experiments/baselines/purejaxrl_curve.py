@@ -1,29 +1,27 @@
-"""Trains PureJaxRL's unmodified PPO and prints its curve as JSON. Runs in the peer's environment, which lacks ours.
+"""Trains PureJaxRL's PPO and prints its curve as JSON. Runs in the peer's environment, which lacks our package.
 
-Arguments: the root of a checkout, the settings of its `make_train` as JSON, the number of seeds (0, 1, ...).
-Prints: {"return": [seed][update] mean return of the episodes that ended (0 where none), "count": how many ended}.
+Arguments: the root of a checkout, the environment's id, settings as JSON under the names of our `PPOConfig`, the number
+of seeds (0, 1, ...). Prints: {"return": [seed][update], "count": [seed][update]}, as `peer_purejaxrl.curves` has them.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import peer_purejaxrl
+
 
 def main() -> None:
-    checkout, settings, seeds = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
-    os.environ["WANDB_MODE"] = "disabled"  # imported by a package the peer imports, and used by nobody here
-    sys.path.insert(0, str(checkout / "purejaxrl"))
+    checkout, env_id, settings, seeds = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
+    train = peer_purejaxrl.make_train(checkout, env_id, settings, settings["total_updates"])
     import jax
-    import numpy as np
-    import ppo
+    import jax.numpy as jnp
 
-    keys = jax.vmap(jax.random.PRNGKey)(np.arange(seeds))
-    metrics = jax.jit(jax.vmap(ppo.make_train(settings)))(keys)["metrics"]
-    ended = np.asarray(metrics["returned_episode"])
-    count = ended.sum(axis=(2, 3))
-    total = np.where(ended, np.asarray(metrics["returned_episode_returns"]), 0.0).sum(axis=(2, 3))
-    print(json.dumps({"return": (total / np.maximum(count, 1)).tolist(), "count": count.tolist()}))
+    keys = jax.vmap(jax.random.PRNGKey)(jnp.arange(seeds))
+    returns, counts = peer_purejaxrl.curves(jax.jit(jax.vmap(train))(keys)["metrics"])
+    print(json.dumps({"return": returns.tolist(), "count": counts.tolist()}))
 
 
 if __name__ == "__main__":

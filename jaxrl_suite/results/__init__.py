@@ -25,6 +25,7 @@ _HOME = {
     "listing": ("list_runs",),
     "plots": ("learning_curves", "performance_profiles"),
     "curves": ("Curve",),
+    "tables": ("markdown_table",),
     "sinks": ("Sink", "TensorBoardSink", "WandbSink", "open_sinks"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

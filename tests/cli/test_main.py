@@ -205,3 +205,26 @@ def test_bench_outside_a_checkout(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(common, "checkout", lambda: None)
     fails(capsys, ["bench", "ppo"], 2, "needs a checkout")
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (["--seeds", "1"], 1),
+        (["--seeds=3"], 3),
+        (["--seeds", "5,"], 1),
+        (["--seeds", "8"], 4),
+        ([], 1),
+        (["--seeds", "1", "--devices", "2"], 4),
+        (["--seeds", "1", "--devices=2"], 4),
+    ],
+)
+def test_as_many_cores_as_seeds_unless_devices_are_asked_for(capsys, monkeypatch, words, count):
+    from jaxrl_suite.training import placement
+
+    asked = []
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
+    monkeypatch.setattr(placement, "cores", lambda: 4)
+    monkeypatch.setattr(placement, "use_cores", asked.append)
+    fails(capsys, [*PPO, *words, "--learning-rate", "-1"], 2, "--learning-rate = -1")
+    assert asked == [count]

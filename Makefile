@@ -24,7 +24,7 @@ setup-test:
 	@scripts/bootstrap.sh test
 
 run: setup ## train PPO on CartPole with 32 seeds at once
-	.venv/bin/jaxrl train ppo CartPole-v1 --seeds 32 --threshold 475
+	.venv/bin/jaxrl train ppo CartPole-v1 --seeds 32 --below 475
 
 test: lint types ## lint, types, and every test that is not slow
 	$(PYTEST) -m "not slow"

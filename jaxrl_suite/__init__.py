@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("agents", "envs", "learning", "results", "training")
+_MODULES = ("agents", "envs", "learning", "results", "solvers", "training")
 _NAMES = {
     "make": "jaxrl_suite.envs",
     "train": "jaxrl_suite.training",
@@ -24,6 +24,7 @@ _NAMES = {
     "load": "jaxrl_suite.training",
     "evaluate": "jaxrl_suite.training",
     "use_cores": "jaxrl_suite.training",
+    "float64": "jaxrl_suite.precision",
     "Agent": "jaxrl_suite.agent",
     "AgentInfo": "jaxrl_suite.agent",
     "agent_factory": "jaxrl_suite.agent",
@@ -41,11 +42,13 @@ __all__ = [
     "agents",
     "envs",
     "evaluate",
+    "float64",
     "learning",
     "load",
     "make",
     "results",
     "resume",
+    "solvers",
     "sweep",
     "train",
     "training",
@@ -53,10 +56,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from jaxrl_suite import agents, envs, learning, results, training
+    from jaxrl_suite import agents, envs, learning, results, solvers, training
     from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
     from jaxrl_suite.envs import make
     from jaxrl_suite.errors import ConfigError, JaxrlError
+    from jaxrl_suite.precision import float64
     from jaxrl_suite.training import evaluate, load, resume, sweep, train, use_cores
 
 

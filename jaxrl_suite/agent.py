@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from jaxrl_suite.config import validate
+
 State = Any
 """One pytree of arrays: everything that must survive a crash. Floating leaves are never NaN in a healthy member."""
 
@@ -83,6 +85,7 @@ class AgentInfo:
         factory: the function that made this agent: `factory(env, env_params, config)`. The runner calls it again
             with traced numbers, which is how settings are swept without recompiling.
         host_stepped: True if `update` cannot be compiled and must be called plainly.
+        precision: "float32", or "float64" for tabular agents: the runner computes in it, and casts configs to it.
     """
 
     name: str
@@ -93,6 +96,7 @@ class AgentInfo:
     total_updates: int
     factory: Callable[..., "Agent"]
     host_stepped: bool = False
+    precision: str = "float32"
 
     @property
     def env_id(self) -> str:
@@ -117,8 +121,14 @@ class Agent(NamedTuple):
     info: AgentInfo
 
 
-def agent_factory(name: str, config_class: type) -> Callable[[Callable[..., Agent]], Callable[..., Agent]]:
+def agent_factory(
+    name: str, config_class: type, check: Callable[[Any, Any, Any], Any] | None = None
+) -> Callable[[Callable[..., Agent]], Callable[..., Agent]]:
     """Decorates `factory(env, env_params, config) -> Agent`: the same arguments give the same Agent object.
+
+    Args:
+        check: called on the host as `check(env, env_params, config)` with concrete values, after the config's own
+            validation; raises ConfigError for what the config alone cannot know.
 
     Functions of one Agent object are the same objects too, so JAX's own caches hold. With traced numbers (inside a
     sweep) nothing is cached. The decorated factory carries `agent_name` and `config_class`.
@@ -133,6 +143,9 @@ def agent_factory(name: str, config_class: type) -> Callable[[Callable[..., Agen
             leaves, structure = jax.tree.flatten((env_params, config))
             if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
                 return build(env, env_params, config)
+            if check is not None:
+                validate(config)
+                check(env, env_params, config)
             values = tuple((np.asarray(leaf).dtype.str, np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in leaves)
             cache_key = (env, structure, values)
             if cache_key not in cache:
@@ -141,6 +154,7 @@ def agent_factory(name: str, config_class: type) -> Callable[[Callable[..., Agen
 
         factory.agent_name = name  # type: ignore[attr-defined]
         factory.config_class = config_class  # type: ignore[attr-defined]
+        factory.check = check  # type: ignore[attr-defined]
         return factory
 
     return decorate

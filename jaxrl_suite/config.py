@@ -58,8 +58,18 @@ def static(
     )
 
 
+def array(default: Any, doc: str, *, symbol: str = "", source: str = "") -> Any:
+    """An array, or None: a pytree leaf that is set in Python only, neither swept nor typed. Checked by the agent."""
+    about = {"doc": doc, "symbol": symbol, "source": source, "is_array": True}
+    return _field(default, is_sweepable=True, **about)
+
+
+def is_array(field: dataclasses.Field) -> bool:
+    return bool(field.metadata.get("is_array"))
+
+
 def is_sweepable(field: dataclasses.Field) -> bool:
-    return field.metadata.get("pytree_node", True)
+    return field.metadata.get("pytree_node", True) and not is_array(field)
 
 
 def sweepable_fields(config: Any) -> tuple[str, ...]:
@@ -69,7 +79,7 @@ def sweepable_fields(config: Any) -> tuple[str, ...]:
 
 def static_fields(config: Any) -> tuple[str, ...]:
     """Names of the fields that select a program, in order of definition. Takes a config or its class."""
-    return tuple(f.name for f in dataclasses.fields(config) if not is_sweepable(f))
+    return tuple(f.name for f in dataclasses.fields(config) if not is_sweepable(f) and not is_array(f))
 
 
 def require_sweepable(config: Any, name: str) -> None:
@@ -93,6 +103,8 @@ def validate(config: Any) -> None:
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if is_array(field):
+            continue
         where = f"{type(config).__name__}.{field.name} = {_shown(value)}"
         if is_sweepable(field):
             _check_float(where, value, field.metadata)
@@ -165,7 +177,9 @@ def cast_floats(tree: Any, dtype: Any = jnp.float32) -> Any:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The config as plain JSON values. Modules and other objects become their repr, which cannot be read back."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    arrays = {f.name for f in dataclasses.fields(config) if is_array(f) and values[f.name] is not None}
+    return {name: np.asarray(v).tolist() if name in arrays else _plain(v) for name, v in values.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -197,4 +211,11 @@ def from_dict(config_class: type, values: dict[str, Any]) -> Any:
     for name in values:
         if name not in names:
             raise UnknownNameError(f"field of {config_class.__name__}", name, names)
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    arrays = {f.name for f in dataclasses.fields(config_class) if is_array(f)}
+
+    def restore(name: str, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return np.asarray(value) if name in arrays else tuple(value)
+
+    return config_class(**{name: restore(name, value) for name, value in values.items()})

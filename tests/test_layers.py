@@ -10,15 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "jaxrl_suite"
 ALLOWED = {
     "errors": set(),
+    "precision": {"errors"},
+    "sampling": set(),
     "config": {"errors"},
     "agent": {"errors", "config"},
-    "learning": {"agent", "config", "errors"},
-    "envs": {"agent", "config", "errors"},
-    "games": {"agent", "config", "errors"},
-    "solvers": {"agent", "config", "errors"},
-    "agents": {"agent", "config", "errors", "learning", "envs", "games", "solvers"},
+    "learning": {"agent", "config", "errors", "precision", "sampling"},
+    "envs": {"agent", "config", "errors", "precision", "sampling"},
+    "games": {"agent", "config", "errors", "precision", "sampling"},
+    "solvers": {"agent", "config", "errors", "precision", "sampling"},
+    "agents": {"agent", "config", "errors", "precision", "sampling", "learning", "envs", "games", "solvers"},
     "results": {"agent", "config", "errors"},
-    "training": {"agent", "config", "errors", "results"},
+    "training": {"agent", "config", "errors", "precision", "results"},
+    "reproduction": {"agent", "agents", "config", "envs", "errors", "precision", "results", "solvers", "training"},
 }
 
 

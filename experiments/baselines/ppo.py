@@ -11,8 +11,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import jaxrl_suite as jrl
 from jaxrl_suite.config import to_dict
 from jaxrl_suite.training.provenance import provenance
@@ -67,18 +65,6 @@ TASKS = {
 }
 
 
-def verdict(low: float, high: float, seeds: int, published: dict[str, Any], deviation: str) -> str:
-    """`agrees` if the interval lies within the margin, `differs` if outside it, else `inconclusive`."""
-    if deviation:
-        return f"not comparable: {deviation}"
-    nearest, farthest = published["value"] - published["margin"], published["value"] + published["margin"]
-    if seeds < published["seeds"] or not np.isfinite([low, high]).all():
-        return "inconclusive"
-    if nearest <= low and high <= farthest:
-        return "agrees"
-    return "differs" if high < nearest or low > farthest else "inconclusive"
-
-
 def measure(
     env_id: str, task: Task, published: dict[str, Any], seeds: int, made_with: dict[str, Any]
 ) -> dict[str, Any]:
@@ -90,6 +76,7 @@ def measure(
     mean = jrl.results.aggregate(returns).mean
     curve = jrl.results.Curve("ppo", run.env_steps, run.metrics["episode/return"], run.metrics["episode/count"])
     jrl.results.learning_curves([curve], path=RESULTS / f"ppo-{env_id}", title=env_id)
+    target = published["value"], published["margin"]
     return {
         "task": env_id,
         "config": to_dict(agent.info.config),
@@ -99,7 +86,7 @@ def measure(
         "mean": mean.value,
         "interval": [mean.low, mean.high],
         "published": published,
-        "verdict": verdict(mean.low, mean.high, seeds, published, task.deviation),
+        "verdict": jrl.results.verdict(mean.low, mean.high, *target, seeds, published["seeds"], task.deviation),
         "seconds": run.seconds._asdict(),
         "provenance": made_with,
     }

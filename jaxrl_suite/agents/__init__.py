@@ -8,15 +8,48 @@ from typing import TYPE_CHECKING, Any
 
 from jaxrl_suite.errors import UnknownNameError
 
-MODULES = {"ppo": "jaxrl_suite.agents.ppo"}
+_BASELINES = "jaxrl_suite.agents.conservative_baselines"
+
+MODULES = {
+    "ppo": "jaxrl_suite.agents.ppo",
+    "stepmix": "jaxrl_suite.agents.stepmix",
+    "epsmix": "jaxrl_suite.agents.stepmix",
+    "baseline_only": _BASELINES,
+    "bpi_ucbvi": _BASELINES,
+    "budget_exploration": _BASELINES,
+    "dope": "jaxrl_suite.agents.linear_programs",
+    "opt_pess_lp": "jaxrl_suite.agents.linear_programs",
+}
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
-_CONFIGS = {"PPOConfig": "jaxrl_suite.agents.ppo"}
+_CONFIGS = {
+    "PPOConfig": "jaxrl_suite.agents.ppo",
+    "ConservativeConfig": "jaxrl_suite.agents.conservative_task",
+    "LinearProgramConfig": "jaxrl_suite.agents.linear_programs",
+}
 
-__all__ = ["MODULES", "PPOConfig", "agent_named", "ppo"]
+__all__ = [
+    "MODULES",
+    "ConservativeConfig",
+    "LinearProgramConfig",
+    "PPOConfig",
+    "agent_named",
+    "baseline_only",
+    "bpi_ucbvi",
+    "budget_exploration",
+    "dope",
+    "epsmix",
+    "opt_pess_lp",
+    "ppo",
+    "stepmix",
+]
 
 if TYPE_CHECKING:
+    from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
+    from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
+    from jaxrl_suite.agents.stepmix import epsmix, stepmix
 
 
 def agent_named(name: str) -> Callable[..., Any]:
@@ -37,7 +70,7 @@ class _Package(types.ModuleType):
     """Importing `agents.ppo` binds that module to the name of its factory here: the factory takes its place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, getattr(value, name) if isinstance(value, types.ModuleType) else value)
+        super().__setattr__(name, getattr(value, name, value) if isinstance(value, types.ModuleType) else value)
 
 
 sys.modules[__name__].__class__ = _Package

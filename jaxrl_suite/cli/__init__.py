@@ -18,6 +18,7 @@ COMMANDS = {
     "resume": ("resume:resume", "RUN", "go on with a run that was cut off, or beyond its end"),
     "eval": ("evaluate:evaluate", "RUN", "play whole episodes with what a run has learned"),
     "list": ("inspect:show", "agents|envs|experiments|runs", "what there is"),
+    "reproduce": ("reproduce:reproduce", "PAPER[/ITEM]", "re-measure a paper's tables and figures (from a checkout)"),
     "plot": ("plot:plot", "RUN...", "learning curves of runs, side by side"),
     "compare": ("compare:compare", "RUN RUN", "final returns of two runs, with intervals"),
     "bench": ("bench:bench", "[NAME]", "speed and memory beside peers (from a checkout)"),

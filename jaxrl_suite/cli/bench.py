@@ -1,13 +1,12 @@
 """`jaxrl bench`: runs a benchmark of the checkout that this package is part of."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 
 from jaxrl_suite.cli import common
 from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.reproduction.loading import import_file
 
-BENCHMARKS = {"ppo": "ppo_throughput"}
+BENCHMARKS = {"ppo": "ppo_throughput", "stepmix": "stepmix_speed"}
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 
 _HELP = f"""usage: jaxrl bench [NAME] [ARGUMENTS]
@@ -38,11 +37,4 @@ def _main_of(name: str) -> Callable[[list[str]], int]:
         raise ConfigError(
             f"bench: needs a checkout of the source (there is no benchmarks/{name}.py beside the package)"
         )
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.main
+    return import_file(file, f"benchmarks_{name}").main

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from jaxrl_suite.cli import tables
+from jaxrl_suite.precision import precision
 from jaxrl_suite.training import members as member_axis
 from jaxrl_suite.training import placement
 from jaxrl_suite.training.options import Options
@@ -15,6 +16,11 @@ MEASURE_SECONDS = 2.0
 
 def report_plan(request: Any) -> None:
     """Compiles a train or sweep request, times a few updates, prints what it found and writes nothing."""
+    with precision(request.agent.info.precision):
+        _report_plan(request)
+
+
+def _report_plan(request: Any) -> None:
     info, seeds = request.agent.info, member_axis.parse_seeds(request.seeds)
     if request.grid is None:
         members = member_axis.single(info, seeds)

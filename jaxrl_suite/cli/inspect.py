@@ -64,15 +64,15 @@ def _envs(as_json: bool) -> None:
 
 
 def _experiments(as_json: bool) -> None:
-    root = Path("experiments")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._") if root.is_dir() else []
+    root = (common.checkout() or Path()) / "experiments"
+    folders = sorted(path.parent for path in root.glob("*/experiment.py"))
     for folder in folders:
         if as_json:
             tables.print_json({"experiment": folder.name})
         else:
             print(folder.name)
     if not folders:
-        common.note("no experiments here: they are the folders of ./experiments in a checkout")
+        common.note("no experiments here: they are folders of experiments/ in a checkout of the source")
 
 
 def _runs(root: Path | None, as_json: bool) -> None:

@@ -28,7 +28,7 @@ _WHAT = (
     Option("out", str, None, "run directory; default: the first free runs/AGENT-ENV-N", "DIR"),
     Option("record_every", int, 1, "updates a record of metrics", "K"),
     Option("sticky_actions", float, 0.0, "probability of repeating the last action", "P", allowed=">= 0 and <= 1"),
-    Option("threshold", float, None, "count the seeds whose final return is below this", "R"),
+    Option("below", float, None, "count the seeds whose final return is below this", "R"),
     Option("dry_run", bool, False, "compile, print memory, steps, plan and time, write nothing"),
 )
 _GRID = Option(
@@ -71,7 +71,7 @@ def _run(command: str, words: Sequence[str]) -> None:
 
     with common.run_directory(values["out"], info.name, info.env_id) as out:
         run = _train(request, out)
-    report_run(run, values["quiet"], values["json"], values["threshold"])
+    report_run(run, values["quiet"], values["json"], values["below"])
 
 
 def _train(request: Request, out: Any) -> Any:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.envs.adapter import adapt
     from jaxrl_suite.envs.base import BaseEnv
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
+    from jaxrl_suite.envs.tabular import TabularEnv, TabularMDP
     from jaxrl_suite.envs.vector import VectorEnv
     from jaxrl_suite.envs.wrappers import EpisodeStatistics, StickyActions, TimeLimit
 
@@ -20,6 +21,8 @@ _HOMES = {
     "BaseEnv": "base",
     "EpisodeStatistics": "wrappers",
     "StickyActions": "wrappers",
+    "TabularEnv": "tabular",
+    "TabularMDP": "tabular",
     "TimeLimit": "wrappers",
     "VectorEnv": "vector",
     "adapt": "adapter",
@@ -33,6 +36,8 @@ __all__ = [
     "BaseEnv",
     "EpisodeStatistics",
     "StickyActions",
+    "TabularEnv",
+    "TabularMDP",
     "TimeLimit",
     "VectorEnv",
     "adapt",

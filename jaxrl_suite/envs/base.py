@@ -45,6 +45,14 @@ class BaseEnv(abc.ABC):
     def action_space(self, params: Any) -> Any:
         """gymnax space of the actions."""
 
+    def observed_as(self, observation: str) -> "BaseEnv":
+        """This environment with its observations encoded another way.
+
+        Raises:
+            ConfigError: if it encodes its own.
+        """
+        raise ConfigError(f"{self.id}: observation = {observation!r}: this environment encodes its own; must be auto")
+
     def check_params(self, params: Any) -> None:
         """Checks parameters on the host. Leaves may carry leading sweep axes.
 

@@ -118,7 +118,7 @@ def _build(id: str, observation: str, stickiness: float, allow_download: bool, k
     made = _construct(id, allow_download, kwargs)
     source, params = made if isinstance(made, tuple) and not hasattr(made, "reset") else (made, None)
     if isinstance(source, BaseEnv) and observation != "auto":
-        raise ConfigError(f"{id}: observation = {observation!r}: this environment encodes its own; must be auto")
+        source, observation = source.observed_as(observation), "auto"
     env = adapt(source, id, params=params, observation=observation, check=id not in _gymnax_ids())
     params = env.default_params if params is None or not isinstance(source, BaseEnv) else params
     if stickiness == 0.0:
@@ -197,3 +197,4 @@ def _gymnax_ids() -> tuple[str, ...]:
 
 
 register_family("probe", "jaxrl_suite.envs.probes:make", "jaxrl_suite.envs.probes:IDS")
+register_family("tabular", "jaxrl_suite.envs.tabular_families:make", "jaxrl_suite.envs.tabular_families:IDS")

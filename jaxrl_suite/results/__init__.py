@@ -25,7 +25,8 @@ _HOME = {
     "listing": ("list_runs",),
     "plots": ("learning_curves", "performance_profiles"),
     "curves": ("Curve",),
-    "tables": ("markdown_table",),
+    "tables": ("csv_table", "latex_table", "markdown_table"),
+    "verdicts": ("verdict",),
     "sinks": ("Sink", "TensorBoardSink", "WandbSink", "open_sinks"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

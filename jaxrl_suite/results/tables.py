@@ -1,5 +1,7 @@
 """Tables as text, for files that people read."""
 
+import csv
+import io
 from collections.abc import Sequence
 
 
@@ -17,3 +19,35 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def csv_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Comma-separated values, quoted where needed, one line a row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def latex_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A LaTeX tabular with booktabs' rules; the first column to the left, the others to the right."""
+
+    def line(cells: Sequence[object]) -> str:
+        return " & ".join("".join(_LATEX.get(c, c) for c in str(cell)) for cell in cells) + r" \\"
+
+    body = [line(columns), r"\midrule", *map(line, rows)]
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}"
+    return "\n".join([begin, r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"

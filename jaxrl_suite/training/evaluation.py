@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.precision import precision
 from jaxrl_suite.training.members import EVALUATION
 
 
@@ -52,14 +53,20 @@ def evaluate(
     limit = time_limit(params) if max_steps is None else max_steps
     if limit < 1:
         raise ConfigError(f"max_steps = {limit}: must be >= 1")
-    keys = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(seeds), jnp.uint32))
-    play = _player(agent, episodes, greedy)
-    returns, lengths, ended = play(keys, state, params, jnp.int32(limit))
-    return Evaluation(np.asarray(returns), np.asarray(lengths), np.asarray(ended))
+    with precision(agent.info.precision):
+        keys = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(seeds), jnp.uint32))
+        play = _player(agent, episodes, greedy)
+        returns, lengths, ended = play(keys, state, params, jnp.int32(limit))
+        return Evaluation(np.asarray(returns), np.asarray(lengths), np.asarray(ended))
 
 
 def time_limit(params: Any) -> int:
     """The environment's own limit on steps. Raises ConfigError if its parameters have none."""
+    known = getattr(params, "max_steps_in_episode", None)
+    if known is not None:
+        return int(np.max(known))
+    if hasattr(params, "env"):
+        return time_limit(params.env)
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         if getattr(path[-1], "name", "") == "max_steps_in_episode":
             return int(np.max(leaf))

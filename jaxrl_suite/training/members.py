@@ -65,7 +65,7 @@ def parse_grid(grid: Mapping[str, Sequence[float]]) -> tuple[Setting, ...]:
 
 def single(info: AgentInfo, seeds: tuple[int, ...]) -> Members:
     """Members that differ by seed alone."""
-    hyper = cast_floats((info.env_params, info.config))
+    hyper = cast_floats((info.env_params, info.config), info.precision)
     return Members(seeds, ({},), hyper, (False,) * len(jax.tree.leaves(hyper)))
 
 
@@ -75,7 +75,7 @@ def swept(info: AgentInfo, settings: tuple[Setting, ...], seeds: tuple[int, ...]
     Raises:
         ConfigError: for a static or unknown field, or a value out of range.
     """
-    hypers = [cast_floats(apply_setting(info, setting)) for setting in settings]
+    hypers = [cast_floats(apply_setting(info, setting), info.precision) for setting in settings]
     names = {name for setting in settings for name in setting}
     paths = [path_name(path) for path, _ in jax.tree_util.tree_flatten_with_path(hypers[0])[0]]
     is_swept = tuple(path in names for path in paths)
@@ -98,14 +98,20 @@ def apply_setting(info: AgentInfo, setting: Setting) -> tuple[Any, Any]:
             require_sweepable(config, name)
             config = dataclasses.replace(config, **{name: value})
     validate(config)
+    check = getattr(info.factory, "check", None)
+    if check is not None:
+        check(info.env, env_params, config)
     return env_params, config
 
 
 def _replace_leaf(env_params: Any, name: str, value: float) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(env_params)
     known = ["env." + ".".join(map(_key_name, path)) for path, _ in leaves]
+    numbers = [k for k, (_, leaf) in zip(known, leaves, strict=True) if np.ndim(leaf) == 0]
+    if name in known and name not in numbers:
+        raise ConfigError(f"{name}: is an array; only single numbers can be swept")
     if name not in known:
-        raise UnknownNameError("environment parameter", name, known)
+        raise UnknownNameError("environment parameter", name, numbers)
     if not np.isfinite(value):
         raise ConfigError(f"{name} = {value}: must be finite")
     old = leaves[known.index(name)][1]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "distrax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnax", "distrax", "orbax-checkpoint", "numpy", "scipy")
 
 
 def versions() -> dict[str, str]:

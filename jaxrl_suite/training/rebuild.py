@@ -20,7 +20,12 @@ def describe(info: AgentInfo) -> dict[str, Any]:
     return {
         "agent": info.name,
         "factory": f"{info.factory.__module__}:{info.factory.__qualname__}",
-        "env": {"id": info.env_id, "recipe": _plain_recipe(info.env), "params": env_values(info.env_params)},
+        "env": {
+            "id": info.env_id,
+            "recipe": _plain_recipe(info.env),
+            "params": env_values(info.env_params),
+            "structure": _structure(info.env_params),
+        },
         "config": to_dict(info.config),
     }
 
@@ -32,6 +37,11 @@ def _plain_recipe(env: Any) -> dict[str, Any] | None:
         return json.loads(json.dumps(recipe))
     except TypeError:
         return None
+
+
+def _structure(env_params: Any) -> str:
+    """What is static in the parameters (a horizon, say), as text."""
+    return str(jax.tree.structure(env_params))
 
 
 def env_values(env_params: Any) -> dict[str, Any]:
@@ -57,6 +67,8 @@ def rebuild(config: dict[str, Any]) -> Agent:
         raise RunDirectoryError(f"environment {config['env']['id']} has no name to rebuild it by: give agent=…")
     make: Callable[..., Any] = importlib.import_module("jaxrl_suite.envs").make
     env, default_params = make(**recipe)
+    if _structure(default_params) != config["env"].get("structure", _structure(default_params)):
+        raise RunDirectoryError(f"environment {config['env']['id']} had other static parameters: give agent=…")
     settings = from_dict(factory.config_class, config["config"])  # type: ignore[attr-defined]
     return factory(env, _with_values(default_params, config["env"]["params"]), settings)
 

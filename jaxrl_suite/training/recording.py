@@ -1,8 +1,8 @@
 """Metrics of a chunk of updates as fixed-size buffers, one record every `every` updates.
 
-With `every` > 1 a record sums up its block of updates: counts (names ending in `/count`) are added, episode returns and
-lengths are averaged over the episodes that ended, other floats over the updates where they are not NaN, and the
-remaining values (bools, whole numbers) are the block's last.
+With `every` > 1 a record sums up its block of updates: counts (names ending in `/count`) are added, the least is kept
+of names ending in `/min`, episode returns and lengths are averaged over the episodes that ended, other floats over the
+updates where they are not NaN, and the remaining values (bools, whole numbers) are the block's last.
 """
 
 from typing import Any
@@ -18,6 +18,8 @@ PER_EPISODE = ("episode/return", "episode/length")
 def _kind(name: str, dtype: Any) -> str:
     if name.endswith("/count"):
         return "sum"
+    if name.endswith("/min") and jnp.issubdtype(dtype, jnp.floating):
+        return "min"
     return "mean" if jnp.issubdtype(dtype, jnp.floating) else "last"
 
 
@@ -25,7 +27,8 @@ def empty(shapes: dict[str, jax.ShapeDtypeStruct], records: int, every: int) -> 
     """Buffers for `records` records of metrics of these shapes."""
 
     def buffer(name: str, shape: jax.ShapeDtypeStruct) -> Any:
-        values = jnp.zeros((records, *shape.shape), shape.dtype)
+        first = jnp.nan if _kind(name, shape.dtype) == "min" else 0
+        values = jnp.full((records, *shape.shape), first, shape.dtype)
         needs_weight = every > 1 and _kind(name, shape.dtype) == "mean"
         return (values, jnp.zeros_like(values)) if needs_weight else values
 
@@ -44,6 +47,8 @@ def _write(name: str, buffer: Any, index: jax.Array, metrics: Metrics, every: in
         return buffer.at[index].set(value)
     if kind == "sum":
         return buffer.at[index].add(value)
+    if kind == "min":
+        return buffer.at[index].set(jnp.fmin(buffer[index], value))
     total, weight = buffer
     ones = jnp.ones_like(value)
     counts = metrics["episode/count"].astype(value.dtype) if name in PER_EPISODE else ones

@@ -10,6 +10,7 @@ import jax
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.config import validate
 from jaxrl_suite.errors import ConfigError, RunDirectoryError
+from jaxrl_suite.precision import precision
 from jaxrl_suite.results.store import RunStore
 from jaxrl_suite.training import members as member_axis
 from jaxrl_suite.training import placement
@@ -23,7 +24,7 @@ from jaxrl_suite.training.progress import say
 from jaxrl_suite.training.provenance import commit, versions
 from jaxrl_suite.training.rebuild import digest
 from jaxrl_suite.training.run import Run
-from jaxrl_suite.training.saved_runs import open_job
+from jaxrl_suite.training.saved_runs import agent_of, open_job
 
 
 def train(
@@ -54,8 +55,9 @@ def train(
         Interrupted: after Ctrl-C or SIGTERM, once the run is saved (with `out` only).
     """
     validate(agent.info.config)
-    members = member_axis.single(agent.info, member_axis.parse_seeds(seeds))
-    return _begin(agent, members, False, updates, env_steps, extend, record_every, Options(**options))
+    with precision(agent.info.precision):
+        members = member_axis.single(agent.info, member_axis.parse_seeds(seeds))
+        return _begin(agent, members, False, updates, env_steps, extend, record_every, Options(**options))
 
 
 def sweep(
@@ -84,8 +86,9 @@ def sweep(
     """
     agent = factory(*environment, config)
     settings = member_axis.parse_grid(grid)
-    members = member_axis.swept(agent.info, settings, member_axis.parse_seeds(seeds))
-    return _begin(agent, members, True, updates, env_steps, extend, record_every, Options(**options))
+    with precision(agent.info.precision):
+        members = member_axis.swept(agent.info, settings, member_axis.parse_seeds(seeds))
+        return _begin(agent, members, True, updates, env_steps, extend, record_every, Options(**options))
 
 
 def _begin(
@@ -154,10 +157,12 @@ def resume(
     store = RunStore.open(path)
     with store.lock():
         _report_changes(store, allow_changes)
-        job = open_job(store, agent, _planned(asked, store.manifest))
-        if updates is not None:
-            job.target = parse_budget(job.agent, updates, None, extend, has_begun=True)
-        return _go_on(job, store)
+        agent = agent_of(store, agent)
+        with precision(agent.info.precision):
+            job = open_job(store, agent, _planned(asked, store.manifest))
+            if updates is not None:
+                job.target = parse_budget(agent, updates, None, extend, has_begun=True)
+            return _go_on(job, store)
 
 
 def _go_on(job: Job, store: RunStore) -> Run:

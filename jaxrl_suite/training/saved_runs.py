@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxrl_suite.agent import Agent
+from jaxrl_suite.precision import precision
 from jaxrl_suite.results.store import RunStore
 from jaxrl_suite.training.job import Job, checkpoints_of, collect, create_store, members_of, save_state
 from jaxrl_suite.training.options import Options
@@ -29,16 +30,22 @@ def load(path: Path | str, agent: Agent | None = None) -> Run:
         CheckpointError: if there are checkpoints and none is sound.
     """
     store = RunStore.open(path)
-    job = open_job(store, agent, Options())
-    checkpoints = checkpoints_of(store)
-    host = checkpoints.restore(job.program.template())[1] if checkpoints.updates() else None
-    return collect(job, host)
+    agent = agent_of(store, agent)
+    with precision(agent.info.precision):
+        job = open_job(store, agent, Options())
+        checkpoints = checkpoints_of(store)
+        host = checkpoints.restore(job.program.template())[1] if checkpoints.updates() else None
+        return collect(job, host)
 
 
-def open_job(store: RunStore, agent: Agent | None, options: Options) -> Job:
+def agent_of(store: RunStore, agent: Agent | None) -> Agent:
+    """The agent of a run directory, rebuilt by name unless it is given."""
+    return rebuild(store.config) if agent is None else agent
+
+
+def open_job(store: RunStore, agent: Agent, options: Options) -> Job:
     """The job of a run directory, as its manifest says. No update is counted as done yet."""
     manifest = store.manifest
-    agent = rebuild(store.config) if agent is None else agent
     members = members_of(agent, manifest["seeds"], manifest["settings"])
     program = make_program(agent, members, options, manifest["record_every"])
     return Job(
@@ -60,6 +67,11 @@ def open_job(store: RunStore, agent: Agent | None, options: Options) -> Job:
 
 def save(run: Run, path: Path) -> Path:
     """Writes a finished run to a new directory; see `Run.save`."""
+    with precision(run.agent.info.precision):
+        return _save(run, path)
+
+
+def _save(run: Run, path: Path) -> Path:
     members = members_of(run.agent, run.seeds, run.settings)
     done, every = int(run.updates[-1]), run.record_every
     options, is_sweep = Options(out=path), run.settings is not None

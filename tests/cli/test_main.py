@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from jaxrl_suite.agents import MODULES
 from jaxrl_suite.cli import COMMANDS, inspect, main
+from jaxrl_suite.cli.bench import BENCHMARKS
 from jaxrl_suite.errors import Interrupted
 
 PPO = ["train", "ppo", "CartPole-v1"]
@@ -92,13 +94,18 @@ def test_list_envs(capsys):
 
 
 def test_listing_nothing_says_so(capsys, monkeypatch, tmp_path):
+    from jaxrl_suite.cli import common
+
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(common, "checkout", lambda: tmp_path)
     for what, part in (("experiments", "no experiments here"), ("runs", "no runs yet")):
         assert main(["list", what]) == 0
         out, err = capsys.readouterr()
         assert out == ""
         assert part in err
     (tmp_path / "experiments" / "stepmix").mkdir(parents=True)
+    (tmp_path / "experiments" / "stepmix" / "experiment.py").touch()
+    (tmp_path / "experiments" / "no-paper").mkdir()
     assert main(["list", "experiments"]) == 0
     assert capsys.readouterr().out == "stepmix\n"
 
@@ -194,7 +201,8 @@ def test_bench_passes_the_words_on(monkeypatch, tmp_path):
     from jaxrl_suite.cli import common
 
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "ppo_throughput.py").write_text("def main(words):\n    return len(words)\n")
+    for file in BENCHMARKS.values():
+        (tmp_path / "benchmarks" / f"{file}.py").write_text("def main(words):\n    return len(words)\n")
     monkeypatch.setattr(common, "checkout", lambda: tmp_path)
     assert main(["bench", "ppo", "--members", "1", "8"]) == 3
     assert main(["bench"]) == 0
@@ -205,6 +213,13 @@ def test_bench_outside_a_checkout(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(common, "checkout", lambda: None)
     fails(capsys, ["bench", "ppo"], 2, "needs a checkout")
+
+
+@pytest.mark.parametrize("agent", MODULES)
+def test_the_options_of_every_agent_can_be_read(capsys, agent):
+    env = "CartPole-v1" if agent == "ppo" else "tabular/golden-ratio"
+    assert main(["train", agent, env, "--help"]) == 0
+    assert "--total-updates" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

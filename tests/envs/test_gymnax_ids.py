@@ -7,7 +7,7 @@ import pytest
 
 from jaxrl_suite import envs
 
-IDS = [id for id in envs.list_envs() if not id.startswith("probe/") and id != "MNISTBandit-bsuite"]
+IDS = [id for id in envs.list_envs() if "/" not in id and id != "MNISTBandit-bsuite"]
 SLOW_TO_COMPILE = {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar", "SpaceInvaders-MinAtar"}
 COMPILED = [pytest.param(id, marks=pytest.mark.slow if id in SLOW_TO_COMPILE else ()) for id in IDS]
 

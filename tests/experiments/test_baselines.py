@@ -1,4 +1,4 @@
-"""The verdicts that the baselines' tables print, and the rows they print them in."""
+"""The verdicts that the table beside another program prints, and the rows it prints them in."""
 
 import importlib.util
 import sys
@@ -22,23 +22,6 @@ def script(monkeypatch):
 
     yield load
     sys.modules.pop("ppo", None)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "seeds", "deviation", "expected"),
-    [
-        (98.0, 104.0, 5, "", "agrees"),
-        (98.0, 106.0, 5, "", "inconclusive"),
-        (80.0, 94.0, 5, "", "differs"),
-        (106.0, 120.0, 5, "", "differs"),
-        (98.0, 104.0, 4, "", "inconclusive"),
-        (float("nan"), 104.0, 5, "", "inconclusive"),
-        (98.0, 104.0, 5, "a tenth of the budget", "not comparable: a tenth of the budget"),
-    ],
-)
-def test_verdict_beside_a_published_number(script, low, high, seeds, deviation, expected):
-    published = {"value": 100.0, "margin": 5.0, "seeds": 5}
-    assert script("ppo").verdict(low, high, seeds, published, deviation) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""What tabular learners share: counts, the model they give, and one episode played on arrays."""
+
+import functools
+import operator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.sampling import sample_index
+
+UNROLLED_STAGES = 8
+"""Horizons up to this are unrolled: a loop costs more than a few stages' work."""
+
+
+WRITTEN_OUT_STATES = 16
+"""Expectations over up to so many next states are written out as sums."""
+
+
+class Episode(NamedTuple):
+    """One episode: states int32 [H + 1], actions int32 [H], and the return, a float."""
+
+    states: jax.Array
+    actions: jax.Array
+    total: jax.Array
+
+
+def scan_stages(function: Any, carry: Any, stages: Any, horizon: int, reverse: bool = False) -> Any:
+    """`lax.scan` over stages, unrolled where short."""
+    return jax.lax.scan(function, carry, stages, length=horizon, reverse=reverse, unroll=horizon <= UNROLLED_STAGES)
+
+
+def staged(mdp: Any) -> tuple[jax.Array, jax.Array]:
+    """(transitions [H, S, A, S], rewards [H, S, A]) of an MDP with a horizon, stationary ones repeated."""
+    transitions, rewards = jnp.asarray(mdp.transitions), jnp.asarray(mdp.rewards)
+    rows = (mdp.horizon, mdp.num_states, mdp.num_actions)
+    return jnp.broadcast_to(transitions, (*rows, mdp.num_states)), jnp.broadcast_to(rewards, rows)
+
+
+def play_episode(key: jax.Array, mdp: Any, policy: jax.Array) -> Episode:
+    """One episode of `policy` [H, S, A] in an MDP with a horizon."""
+    transitions, rewards = staged(mdp)
+    uniforms = jax.random.uniform(key, (mdp.horizon + 1, 2), rewards.dtype)
+    first = sample_index(jnp.asarray(mdp.initial), uniforms[-1, 0])
+
+    def step(state: jax.Array, stage: Any) -> tuple[jax.Array, Any]:
+        rows, paid, actions, uniform = stage
+        action = sample_index(actions[state], uniform[0])
+        following = sample_index(rows[state, action], uniform[1])
+        return following, (state, action, paid[state, action])
+
+    stages = (transitions, rewards, policy, uniforms[:-1])
+    last, (states, actions, paid) = scan_stages(step, first, stages, mdp.horizon)
+    return Episode(jnp.append(states, last), actions, jnp.sum(paid))
+
+
+def add_episode(counts: jax.Array, episode: Episode) -> jax.Array:
+    """Counts int32 [H, S, A, S] with an episode's transitions added."""
+    stages = jnp.arange(counts.shape[0])
+    return counts.at[stages, episode.states[:-1], episode.actions, episode.states[1:]].add(1)
+
+
+def empirical(counts: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """(n_h(s,a) as `dtype` [H, S, A], P-hat [H, S, A, S]); rows never visited are zero."""
+    visits = jnp.sum(counts, axis=-1)
+    model = counts / jnp.maximum(visits, 1)[..., None].astype(dtype)
+    return visits.astype(dtype), model
+
+
+def next_state_mean(rows: jax.Array, values: jax.Array) -> jax.Array:
+    """Expected `values` [C, S] of the next state, [C, S, A]; rows: [S', S, A], the next state first.
+
+    With few states a sum written out: its inner loop runs over states and actions, which a processor does many at a
+    time, where a reduction over so few next states would go one by one.
+    """
+    if len(rows) > WRITTEN_OUT_STATES:
+        return jnp.einsum("xsa,cx->csa", rows, values)
+    return functools.reduce(operator.add, [row * values[:, x, None, None] for x, row in enumerate(rows)])
+
+
+def next_state_variance(rows: jax.Array, values: jax.Array, mean: jax.Array) -> jax.Array:
+    """Variance of `values` [C, S] of the next state, [C, S, A], given its mean; rows as in `next_state_mean`.
+
+    Centred: the difference of moments cancels, and its root is what matters.
+    """
+    if len(rows) > WRITTEN_OUT_STATES:
+        return jnp.sum(rows * (values[:, :, None, None] - mean[:, None]) ** 2, axis=1)
+    terms = [row * (values[:, x, None, None] - mean) ** 2 for x, row in enumerate(rows)]
+    return functools.reduce(operator.add, terms)
+
+
+def policy_values(mdp: Any, policy: jax.Array) -> jax.Array:
+    """V of `policy` [H, S, A] from the initial distribution, exact but for rounding: one backward pass."""
+    transitions, rewards = staged(mdp)
+
+    def backup(following: jax.Array, stage: Any) -> tuple[jax.Array, None]:
+        rows, paid, actions = stage
+        return jnp.sum(actions * (paid + jnp.sum(rows * following, axis=-1)), axis=-1), None
+
+    last = jnp.zeros(mdp.num_states, rewards.dtype)
+    value = scan_stages(backup, last, (transitions, rewards, policy), mdp.horizon, reverse=True)[0]
+    return jnp.sum(mdp.initial * value)

@@ -1,0 +1,112 @@
+"""What an experiment is, as data."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxrl_suite.errors import ConfigError, UnknownNameError
+
+SCALES = ("smoke", "cpu", "full")
+"""smoke: under a minute, proves the plumbing. cpu: an hour on two cores. full: the paper's protocol."""
+
+KINDS = ("published", "known answer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A number that a measured one is held against; its margin is set before anything runs.
+
+    kind: `published` (printed in the paper) or `known answer` (of a reference program, or derived). source: page and
+    table, or whose program.
+    """
+
+    value: float
+    margin: float
+    kind: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"Target.kind = {self.kind!r}: must be one of {', '.join(KINDS)}")
+        if not self.margin >= 0:
+            raise ConfigError(f"Target.margin = {self.margin}: must be >= 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is trained once and measured in any number of cells.
+
+    name: unique in the item, of letters, digits and `-._`. agent, env: names. config, env_options: changes to the
+    agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record.
+    """
+
+    name: str
+    agent: str
+    env: str
+    config: Mapping[str, Any]
+    seeds: int
+    record_every: int = 1
+    env_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One number of a table: the mean over seeds of `measure(run)`, float64 [seed].
+
+    training: name of the training. target: what it is held against, if anything. deviation: how our protocol departs
+    from the target's, with the reason; "" if it does not. digits: after the point, when printed.
+    """
+
+    row: str
+    column: str
+    training: str
+    measure: Callable[[Any], np.ndarray]
+    target: Target | None = None
+    deviation: str = ""
+    digits: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A table or figure. least_seeds: with fewer a verdict is `inconclusive`. notes: printed below the table.
+
+    figure: draws from `{training name: Run}` to a path without ending.
+    """
+
+    name: str
+    title: str
+    trainings: Sequence[Training]
+    cells: Sequence[Cell]
+    least_seeds: int = 5
+    notes: Sequence[str] = ()
+    figure: Callable[[Mapping[str, Any], Any], None] | None = None
+
+    def __post_init__(self) -> None:
+        names = [training.name for training in self.trainings]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"{self.name}: two trainings have the same name")
+        for cell in self.cells:
+            if cell.training not in names:
+                raise UnknownNameError("training", cell.training, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A paper's reproductions. claim: what may be said of them in one line. items: by name, a function of the scale,
+    which may return None where an item has nothing at that scale."""
+
+    paper: str
+    title: str
+    source: str
+    claim: str
+    items: Mapping[str, Callable[[str], Item | None]]
+
+    def item(self, name: str, scale: str) -> Item | None:
+        """Raises UnknownNameError for another name, ConfigError for another scale."""
+        if name not in self.items:
+            raise UnknownNameError(f"item of {self.paper}", name, self.items)
+        if scale not in SCALES:
+            raise ConfigError(f"--scale = {scale}: must be one of {', '.join(SCALES)}")
+        return self.items[name](scale)

@@ -1,0 +1,55 @@
+"""Trains what an item needs: skips what is done, resumes what was cut off, trains what is missing."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jaxrl_suite
+from jaxrl_suite.agents import agent_named
+from jaxrl_suite.envs import make
+from jaxrl_suite.reproduction.experiment import Item, Training
+from jaxrl_suite.results.store import RunStore
+from jaxrl_suite.training import load, resume, train
+from jaxrl_suite.training.progress import say
+from jaxrl_suite.training.provenance import versions
+from jaxrl_suite.training.rebuild import describe, digest
+
+
+def run_trainings(item: Item, root: Path, show: bool = False) -> Mapping[str, Any]:
+    """{name: Run} of all trainings of an item, kept under `root`."""
+    return {training.name: run_training(training, root, show) for training in item.trainings}
+
+
+def agent_of(training: Training) -> Any:
+    """The agent that a training is of. Raises ConfigError for settings that cannot work."""
+    factory = agent_named(training.agent)
+    env, params = make(training.env, **training.env_options)
+    return factory(env, params, factory.config_class(**training.config))  # type: ignore[attr-defined]
+
+
+def run_training(training: Training, root: Path, show: bool = False, seeds: Any = None) -> Any:
+    """The finished run of a training. Its directory's name has a digest of all that decides its numbers.
+
+    Args:
+        seeds: other seeds than the training's own.
+    """
+    agent, seeds = agent_of(training), training.seeds if seeds is None else seeds
+    what = {**describe(agent.info), "seeds": seeds, "record_every": training.record_every, "code": _code()}
+    path = root / f"{training.name}-{digest(what)}"
+    if not (path / "manifest.json").exists():
+        return train(agent, seeds=seeds, record_every=training.record_every, out=path, show=show)
+    if RunStore.open(path).manifest["status"] == "finished":
+        say(f"{training.name}: done before, kept in {path}")
+        return load(path, agent)
+    say(f"{training.name}: going on where it was cut off")
+    return resume(path, agent, show=show)
+
+
+@functools.cache
+def _code() -> str:
+    """Digest of the package's sources and the versions below it: results of other code are never taken for this one's,
+    and a commit that changes no code makes nothing be done again."""
+    package = Path(jaxrl_suite.__file__).parent
+    sources = {str(p.relative_to(package)): p.read_text(encoding="utf-8") for p in sorted(package.rglob("*.py"))}
+    return digest({"sources": sources, "versions": versions()})

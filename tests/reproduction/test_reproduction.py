@@ -1,0 +1,174 @@
+"""Reproductions: the verdict rule, what is done again and what is not, and the files that are left."""
+
+import csv
+import dataclasses
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxrl_suite.cli import main
+from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, Training, list_experiments, load_experiment, report
+from jaxrl_suite.reproduction import training as trainings
+from jaxrl_suite.results import csv_table, latex_table, verdict
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "deviation", "expected"),
+    [
+        (98.0, 104.0, 5, "", "agrees"),
+        (95.0, 105.0, 5, "", "agrees"),
+        (98.0, 106.0, 5, "", "inconclusive"),
+        (80.0, 120.0, 5, "", "inconclusive"),
+        (80.0, 94.0, 5, "", "differs"),
+        (106.0, 120.0, 5, "", "differs"),
+        (98.0, 104.0, 4, "", "inconclusive"),
+        (80.0, 94.0, 4, "", "inconclusive"),
+        (float("nan"), 104.0, 5, "", "inconclusive"),
+        (98.0, 104.0, 5, "a tenth of the budget", "not comparable: a tenth of the budget"),
+    ],
+)
+def test_the_rule(low, high, seeds, deviation, expected):
+    assert verdict(low, high, target=100.0, margin=5.0, seeds=seeds, least=5, deviation=deviation) == expected
+
+
+def test_tables_for_programs_and_papers():
+    rows = [["a_b & c", "50 %"], ["x,y", 'say "so"']]
+    assert list(csv.reader(csv_table(["p", "q"], rows).splitlines())) == [["p", "q"], *rows]
+    assert r"a\_b \& c & 50 \% \\" in latex_table(["p", "q"], rows)
+
+
+TINY = Training("tiny", "baseline_only", "tabular/golden-ratio", {"total_updates": 20}, seeds=3)
+
+
+def regret(run):
+    return run.metrics["regret"].sum(axis=-1)
+
+
+def item(**changes):
+    gap = 20 * (2.604911 - 2.515990)
+    cells = [
+        Cell("baseline", "regret", "tiny", regret, Target(gap, 0.01, "known answer", "a program"), digits=4),
+        Cell("baseline", "too much", "tiny", regret, Target(99.0, 1.0, "published", "table 1")),
+        Cell("baseline", "not held against anything", "tiny", regret),
+        Cell("baseline", "other", "tiny", regret, Target(99.0, 1.0, "published", "table 1"), "half the episodes"),
+    ]
+    return Item("small", "A small table", [TINY], cells, **{"least_seeds": 3, **changes})
+
+
+EXPERIMENT = Experiment("nobody", "No paper", "nobody 2026", "A test.", {"small": lambda scale: item()})
+
+
+def test_cells_are_measured_and_judged(tmp_path):
+    runs = trainings.run_trainings(item(), tmp_path)
+    cells = report.measure(item(), runs)
+    assert [cell["verdict"] for cell in cells] == ["agrees", "differs", "", "not comparable: half the episodes"]
+    assert cells[0]["mean"] == pytest.approx(np.mean(cells[0]["scores"]))
+    rows = report.rows_of(cells)
+    published, known = (report.COLUMNS.index(kind) for kind in ("published", "known answer"))
+    assert (rows[0][published], rows[0][known]) == ("", "1.7784")
+    assert (rows[1][published], rows[1][known]) == ("99.0", "")
+    few = report.measure(item(least_seeds=20), runs)
+    assert [cell["verdict"] for cell in few][:2] == ["inconclusive", "inconclusive"]
+
+
+def test_what_is_done_is_kept_and_what_was_cut_off_goes_on(tmp_path, capsys, monkeypatch):
+    first = trainings.run_training(TINY, tmp_path)
+    (path,) = tmp_path.iterdir()
+    before = sorted(p.stat().st_mtime_ns for p in path.rglob("*.parquet"))
+    again = trainings.run_training(TINY, tmp_path)
+    assert sorted(p.stat().st_mtime_ns for p in path.rglob("*.parquet")) == before
+    np.testing.assert_array_equal(again.metrics["regret"], first.metrics["regret"])
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | {"status": "interrupted", "total_updates": 25}))
+    assert len(trainings.run_training(dataclasses.replace(TINY), tmp_path).updates) == 25
+    other = dataclasses.replace(TINY, config={"total_updates": 21})
+    trainings.run_training(other, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_item_leaves_its_files(tmp_path):
+    runs = trainings.run_trainings(item(), tmp_path / "runs")
+    cells = report.measure(item(), runs)
+    page = report.write(EXPERIMENT, item(), "smoke", cells, runs, {"commit": "c"}, tmp_path / "out")
+    assert {p.name for p in page.parent.iterdir()} == {f"small-smoke.{end}" for end in ("md", "json", "csv", "tex")}
+    assert "| baseline | regret | 3 | 1.7784 |" in page.read_text()
+    saved = json.loads(page.with_suffix(".json").read_text())
+    assert saved["cells"][0]["scores"] == cells[0]["scores"]
+    assert saved["trainings"]["tiny"]["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Target(1.0, -1.0, "published", ""), ConfigError, r"margin = -1"),
+        (lambda: Target(1.0, 1.0, "guessed", ""), ConfigError, r"kind = 'guessed': must be one of published, known"),
+        (lambda: Item("a", "", [TINY, TINY], []), ConfigError, r"a: two trainings have the same name"),
+        (lambda: Item("a", "", [TINY], [Cell("", "", "tyni", regret)]), UnknownNameError, r"did you mean tiny"),
+        (lambda: EXPERIMENT.item("smal", "cpu"), UnknownNameError, r"did you mean small"),
+        (lambda: EXPERIMENT.item("small", "gpu"), ConfigError, r"--scale = gpu: must be one of smoke, cpu, full"),
+        (lambda: load_experiment(EXPERIMENTS, "stepmx"), UnknownNameError, r"did you mean stepmix"),
+        (lambda: load_experiment(Path("nowhere"), "stepmix"), ConfigError, r"needs a checkout"),
+    ],
+)
+def test_what_is_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "PAPER: 0 given"),
+        (["stepmix", "sqirl"], "PAPER: 2 given"),
+        (["stepmx"], "did you mean stepmix"),
+        (["stepmix/tabel"], "did you mean table"),
+        (["stepmix", "--scale", "tiny"], "--scale = tiny: must be one of smoke, cpu, full"),
+    ],
+)
+def test_the_command_refuses_in_one_line(capsys, words, message):
+    assert main(["reproduce", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("paper", list_experiments(EXPERIMENTS))
+@pytest.mark.parametrize("scale", ["smoke", "cpu", "full"])
+def test_every_experiment_is_sound_at_every_scale(paper, scale):
+    experiment = load_experiment(EXPERIMENTS, paper)
+    items = [experiment.item(name, scale) for name in experiment.items]
+    assert any(items)
+    for one in filter(None, items):
+        assert one.trainings
+        if scale != "smoke":
+            assert all(training.seeds >= 5 for training in one.trainings)
+        for training in one.trainings:
+            trainings.agent_of(training)
+
+
+COMMITTED = sorted(EXPERIMENTS.glob("*/results/*-*.json"))
+
+
+@pytest.mark.parametrize("path", [p for p in COMMITTED if "paper" in json.loads(p.read_text())], ids=lambda p: p.name)
+def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
+    """One training of each committed result, a few of its seeds: the same scores come out."""
+    saved = json.loads(path.read_text())
+    experiment = load_experiment(EXPERIMENTS, saved["paper"])
+    one = experiment.item(saved["item"], saved["scale"])
+    cheap = [t for t in one.trainings if saved["trainings"][t.name]["seconds"]["run"] < 60]
+    if not cheap:
+        pytest.skip("every training of this item takes more than a minute")
+    drawn = random.SystemRandom().choice(cheap)
+    seeds = sorted(random.SystemRandom().sample(saved["trainings"][drawn.name]["seeds"], 3))
+    run = trainings.run_training(drawn, tmp_path, seeds=seeds)
+    for cell in one.cells:
+        if cell.training == drawn.name:
+            (kept,) = [c for c in saved["cells"] if (c["row"], c["column"]) == (cell.row, cell.column)]
+            expected = [kept["scores"][saved["trainings"][drawn.name]["seeds"].index(seed)] for seed in seeds]
+            assert cell.measure(run) == pytest.approx(expected, rel=1e-6), f"{drawn.name}, seeds {seeds}"

@@ -10,8 +10,6 @@ import numpy as np
 
 from jaxrl_suite.errors import ConfigError
 
-NAMES = ("float32", "float64")
-
 
 def float64() -> contextlib.AbstractContextManager[Any]:
     """Inside, JAX computes in float64. Functions of `jaxrl_suite.solvers` enter it by themselves."""

@@ -88,7 +88,7 @@ def prepare(mdp: Any, config: ConservativeConfig) -> Task:
 def offline_start(key: jax.Array, mdp: Any, config: ConservativeConfig, task: Task) -> tuple[jax.Array, Task]:
     """Counts to begin with, and the task. With offline episodes the baseline is learned from them pessimistically; the
     threshold stays where the behaviour policy's value had put it."""
-    nothing = jnp.zeros(_counts_shape(mdp), jnp.int32)
+    nothing = jnp.zeros(counts_shape(mdp), jnp.int32)
     if config.dataset is None and not config.offline_episodes:
         return nothing, task
 
@@ -126,12 +126,13 @@ def dataset_counts(states: Any, actions: Any, mdp: Any) -> np.ndarray:
         if values.min() < 0 or values.max() >= count:
             bad = values[(values < 0) | (values >= count)][0]
             raise ConfigError(f"dataset: {name} {bad}: must be between 0 and {count - 1}")
-    counts = np.zeros(_counts_shape(mdp), np.int32)
+    counts = np.zeros(counts_shape(mdp), np.int32)
     np.add.at(counts, (np.arange(horizon), states[:, :-1], actions, states[:, 1:]), 1)
     return counts
 
 
-def _counts_shape(mdp: Any) -> tuple[int, ...]:
+def counts_shape(mdp: Any) -> tuple[int, ...]:
+    """[H, S, A, S]."""
     return mdp.horizon, mdp.num_states, mdp.num_actions, mdp.num_states
 
 
@@ -174,8 +175,8 @@ def _begin(mdp: Any, config: ConservativeConfig) -> Task:
 
 def _check_dataset(config: ConservativeConfig, mdp: Any, kind: str) -> None:
     counts = np.asarray(config.dataset)
-    if counts.shape != _counts_shape(mdp) or (counts < 0).any():
-        raise ConfigError(f"{kind}.dataset: shape {counts.shape}: must be counts {list(_counts_shape(mdp))}")
+    if counts.shape != counts_shape(mdp) or (counts < 0).any():
+        raise ConfigError(f"{kind}.dataset: shape {counts.shape}: must be counts {list(counts_shape(mdp))}")
     if not counts.sum():
         raise ConfigError(f"{kind}.dataset: empty: a baseline needs at least one episode to be learned from")
     if config.threshold_is_fraction:

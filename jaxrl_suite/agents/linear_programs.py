@@ -16,7 +16,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.conservative import act, first_episode, judgement
-from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check_task, own_copy, prepare
+from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check_task, counts_shape, own_copy, prepare
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
@@ -33,7 +33,7 @@ class LinearProgramConfig(ConservativeConfig):
     )
     safe_episodes: int = static(
         0,
-        "DOPE: baseline episodes before the first program; its theory asks for S^2 A H^3 / kappa^2",
+        "baseline episodes before the first program; DOPE's theory asks for S^2 A H^3 / kappa^2",
         symbol="K_0",
         low=0,
     )
@@ -197,9 +197,8 @@ def _agent(factory: Any, env: Any, env_params: Any, config: LinearProgramConfig,
 
     @jax.jit
     def begin(settings: Any) -> LinearProgramState:
-        task, shape = prepare(mdp, settings), (mdp.horizon, mdp.num_states, mdp.num_actions, mdp.num_states)
-        never = jnp.zeros((), jnp.int32)
-        counts = jnp.zeros(shape, jnp.int32)
+        task, never = prepare(mdp, settings), jnp.zeros((), jnp.int32)
+        counts = jnp.zeros(counts_shape(mdp), jnp.int32)
         return LinearProgramState(counts, task, task.baseline, jnp.asarray(False), never, never)
 
     @jax.jit

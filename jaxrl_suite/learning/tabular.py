@@ -12,7 +12,6 @@ from jaxrl_suite.sampling import sample_index
 UNROLLED_STAGES = 8
 """Horizons up to this are unrolled: a loop costs more than a few stages' work."""
 
-
 WRITTEN_OUT_STATES = 16
 """Expectations over up to so many next states are written out as sums."""
 

@@ -11,7 +11,7 @@ from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.confidence import pessimistic_policy
-from jaxrl_suite.learning.tabular import add_episode, play_episode, policy_values, staged
+from jaxrl_suite.learning.tabular import add_episode, episode_uniforms, play_episode, policy_values, staged
 from jaxrl_suite.precision import float64
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
@@ -93,7 +93,8 @@ def offline_start(key: jax.Array, mdp: Any, config: ConservativeConfig, task: Ta
         return nothing, task
 
     def collect(index: jax.Array, counts: jax.Array) -> jax.Array:
-        return add_episode(counts, play_episode(jax.random.fold_in(key, index), mdp, task.baseline))
+        uniforms = episode_uniforms(jax.random.fold_in(key, index), mdp)
+        return add_episode(counts, play_episode(uniforms, mdp, task.baseline))
 
     if config.dataset is None:
         counts = jax.lax.fori_loop(0, config.offline_episodes, collect, nothing)

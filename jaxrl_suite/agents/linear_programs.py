@@ -20,7 +20,7 @@ from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.learning.tabular import add_episode, empirical, play_episode, policy_values, staged
+from jaxrl_suite.learning.tabular import add_episode, empirical, episode_uniforms, play_episode, policy_values, staged
 from jaxrl_suite.solvers import occupancy
 
 
@@ -203,7 +203,7 @@ def _agent(factory: Any, env: Any, env_params: Any, config: LinearProgramConfig,
 
     @jax.jit
     def play(key: jax.Array, state: LinearProgramState, step: jax.Array) -> tuple[LinearProgramState, Metrics]:
-        episode, task = play_episode(key, mdp, state.policy), state.task
+        episode, task = play_episode(episode_uniforms(key, mdp), mdp, state.policy), state.task
         value = policy_values(mdp, state.policy)
         first = first_episode(state.first_exploration, state.explores, step)
         metrics = {

@@ -20,7 +20,14 @@ from jaxrl_suite.agent import Agent, agent_factory
 from jaxrl_suite.agents.conservative import Choice, conservative_agent
 from jaxrl_suite.agents.conservative_task import ConservativeConfig, check_task
 from jaxrl_suite.learning.confidence import beta, beta_star
-from jaxrl_suite.learning.tabular import next_state_mean, next_state_variance, scan_stages
+from jaxrl_suite.learning.tabular import (
+    by_next_state,
+    is_written_out,
+    next_state_mean,
+    next_state_variance,
+    scan_stages,
+    stored,
+)
 
 
 class Bounds(NamedTuple):
@@ -54,31 +61,37 @@ def bounds(
         scale: c, multiplies both beta and beta*; 1 is the theory. delta: the allowed probability of failure.
     """
     horizon, states, actions = rewards.shape
-    candidates = jnp.arange(horizon + 1)
     is_new, n = visits == 0, jnp.maximum(visits, 1)
     sizes = (states, actions, horizon, delta)
     root = 3.0 * jnp.sqrt(scale * beta_star(visits, *sizes) / n)
     linear = scale * horizon**2 * beta(visits, *sizes) / n
 
     def backup(carry: Any, stage: Any) -> Any:
-        upper, lower = carry  # U_{h+1}, L_{h+1}: [C, S]
-        index, rows, paid, unknown, root_here, linear_here, baseline_here = stage
+        upper, lower = carry  # U_{h+1}, L_{h+1} of candidates 0, h + 1, ..., H: [., S]
+        rows, paid, unknown, root_here, linear_here, baseline_here = stage
 
         mean_upper, mean_lower = next_state_mean(rows, upper), next_state_mean(rows, lower)
         bonus = root_here * jnp.sqrt(next_state_variance(rows, upper, mean_upper))  # b1
         gap = (mean_upper - mean_lower) / horizon
         q_upper = jnp.minimum(paid + bonus + 14.0 * linear_here + gap + mean_upper, horizon)
         q_lower = jnp.maximum(paid - bonus - 22.0 * linear_here - 2.0 * gap + mean_lower, 0.0)
-        q_upper = jnp.where(unknown, horizon, q_upper)
-        q_lower = jnp.where(unknown, 0.0, q_lower)
+        q_upper = jnp.where(unknown, horizon, q_upper).reshape(-1, states, actions)
+        q_lower = jnp.where(unknown, 0.0, q_lower).reshape(-1, states, actions)
+        q_upper, q_lower = stored((q_upper, q_lower))
         optimistic = jnp.argmax(q_upper[0], axis=-1).astype(jnp.int32)
-        follows = (candidates > index)[:, None, None]  # stage h = index + 1 <= j
-        weights = jnp.where(follows, baseline_here, jax.nn.one_hot(optimistic, actions, dtype=paid.dtype))
-        upper, lower = (jnp.sum(weights * q, axis=-1) for q in (q_upper, q_lower))
-        return (upper, lower), optimistic
+        greedy = jax.nn.one_hot(optimistic, actions, dtype=paid.dtype)
 
-    zeros = jnp.zeros((horizon + 1, states), rewards.dtype)
-    stages = (jnp.arange(horizon), jnp.moveaxis(model, -1, 1), rewards, is_new, root, linear, baseline)
+        def follow(q: jax.Array) -> jax.Array:
+            """Candidate 0 stays optimistic; h, which was like it so far, and all later ones follow the baseline."""
+            following = jnp.concatenate([jnp.sum(greedy * q[:1], axis=-1), jnp.sum(baseline_here * q, axis=-1)])
+            return following[: horizon + 1]
+
+        return (follow(q_upper), follow(q_lower)), optimistic
+
+    # Candidates 0 to h are alike after stage h. A loop that is not written out carries all H + 1 rows from the start.
+    zeros = jnp.zeros((1 if is_written_out(horizon) else horizon + 1, states), rewards.dtype)
+    of_pairs = (by_next_state(model), *(x.reshape(horizon, -1) for x in (rewards, is_new, root, linear)))
+    stages = (*stored(of_pairs), baseline)
     (upper, lower), optimistic = scan_stages(backup, (zeros, zeros), stages, horizon, reverse=True)
     return Bounds(upper @ initial, lower @ initial, optimistic)
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite.learning.tabular import empirical, next_state_mean, next_state_variance, scan_stages
+from jaxrl_suite.learning.tabular import by_next_state, empirical, next_state_mean, next_state_variance, scan_stages
 
 
 def beta(visits: jax.Array, states: int, actions: int, horizon: int, delta: Any) -> jax.Array:
@@ -45,12 +45,13 @@ def pessimistic_policy(counts: jax.Array, rewards: jax.Array, scale: Any, delta:
         variance = next_state_variance(rows, lower[None], mean)[0]
         mean = mean[0]
         penalty = 3.0 * jnp.sqrt(variance * confidence_here) + 14.0 * horizon * confidence_here
-        q = jnp.where(seen > 0, jnp.maximum(paid + mean - penalty, 0.0), 0.0)
+        q = jnp.where(seen > 0, jnp.maximum(paid + mean - penalty, 0.0), 0.0).reshape(states, actions)
+        seen = seen.reshape(states, actions)
         best, total = jnp.max(q, axis=-1), jnp.sum(seen, axis=-1, keepdims=True)
         done = jnp.where(total > 0, seen / jnp.maximum(total, 1), 1.0 / actions)
         greedy = jax.nn.one_hot(jnp.argmax(q, axis=-1), actions, dtype=q.dtype)
         return best, jnp.where(best[:, None] > 0, greedy, done)
 
-    stages = (jnp.moveaxis(model, -1, 1), rewards, visits, confidence)
+    stages = (by_next_state(model), *(x.reshape(horizon, -1) for x in (rewards, visits, confidence)))
     lower, policy = scan_stages(backup, jnp.zeros(states, rewards.dtype), stages, horizon, reverse=True)
     return policy, lower

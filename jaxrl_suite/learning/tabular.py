@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from jaxrl_suite.sampling import sample_index
 
-UNROLLED_STAGES = 8
-"""Horizons up to this are unrolled: a loop costs more than a few stages' work."""
+WRITTEN_OUT_STAGES = 8
+"""Loops over up to so many stages are written out: a loop costs more than a few stages' work."""
 
 WRITTEN_OUT_STATES = 16
-"""Expectations over up to so many next states are written out as sums."""
+"""Expectations over up to so many next states are written out as sums: shorter than a call of a matrix product."""
 
 
 class Episode(NamedTuple):
@@ -24,9 +24,23 @@ class Episode(NamedTuple):
     total: jax.Array
 
 
+def is_written_out(horizon: int) -> bool:
+    """Whether `scan_stages` writes its stages out."""
+    return horizon <= WRITTEN_OUT_STAGES
+
+
 def scan_stages(function: Any, carry: Any, stages: Any, horizon: int, reverse: bool = False) -> Any:
-    """`lax.scan` over stages, unrolled where short."""
-    return jax.lax.scan(function, carry, stages, length=horizon, reverse=reverse, unroll=horizon <= UNROLLED_STAGES)
+    """`lax.scan` over stages. Short horizons are written out: there the carry may change its shape from stage to stage.
+
+    Returns:
+        (the last carry, the results stacked by stage; None where the function returns none).
+    """
+    if not is_written_out(horizon):
+        return jax.lax.scan(function, carry, stages, length=horizon, reverse=reverse)
+    results = [None] * horizon
+    for index in reversed(range(horizon)) if reverse else range(horizon):
+        carry, results[index] = function(carry, jax.tree.map(lambda x, index=index: x[index], stages))
+    return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
 
 
 def staged(mdp: Any) -> tuple[jax.Array, jax.Array]:
@@ -36,11 +50,14 @@ def staged(mdp: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.broadcast_to(transitions, (*rows, mdp.num_states)), jnp.broadcast_to(rewards, rows)
 
 
-def play_episode(key: jax.Array, mdp: Any, policy: jax.Array) -> Episode:
-    """One episode of `policy` [H, S, A] in an MDP with a horizon."""
+def play_episode(uniforms: jax.Array, mdp: Any, policy: jax.Array) -> Episode:
+    """One episode of `policy` [H, S, A] in an MDP with a horizon.
+
+    Args:
+        uniforms: [2H + 1] in [0, 1), all of the episode's chance (see `episode_uniforms`).
+    """
     transitions, rewards = staged(mdp)
-    uniforms = jax.random.uniform(key, (mdp.horizon + 1, 2), rewards.dtype)
-    first = sample_index(jnp.asarray(mdp.initial), uniforms[-1, 0])
+    first = sample_index(jnp.asarray(mdp.initial), uniforms[0])
 
     def step(state: jax.Array, stage: Any) -> tuple[jax.Array, Any]:
         rows, paid, actions, uniform = stage
@@ -48,9 +65,14 @@ def play_episode(key: jax.Array, mdp: Any, policy: jax.Array) -> Episode:
         following = sample_index(rows[state, action], uniform[1])
         return following, (state, action, paid[state, action])
 
-    stages = (transitions, rewards, policy, uniforms[:-1])
+    stages = (transitions, rewards, policy, uniforms[1:].reshape(mdp.horizon, 2))
     last, (states, actions, paid) = scan_stages(step, first, stages, mdp.horizon)
     return Episode(jnp.append(states, last), actions, jnp.sum(paid))
+
+
+def episode_uniforms(key: jax.Array, mdp: Any) -> jax.Array:
+    """The chance of one episode, [2H + 1]: the first state, then an action and a next state a stage."""
+    return jax.random.uniform(key, (2 * mdp.horizon + 1,), jnp.asarray(mdp.rewards).dtype)
 
 
 def add_episode(counts: jax.Array, episode: Episode) -> jax.Array:
@@ -66,26 +88,35 @@ def empirical(counts: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
     return visits.astype(dtype), model
 
 
-def next_state_mean(rows: jax.Array, values: jax.Array) -> jax.Array:
-    """Expected `values` [C, S] of the next state, [C, S, A]; rows: [S', S, A], the next state first.
+def by_next_state(model: jax.Array) -> jax.Array:
+    """P-hat [H, S, A, S'] as [H, S', S * A]: each row holds all pairs of a state and an action.
 
-    With few states a sum written out: its inner loop runs over states and actions, which a processor does many at a
-    time, where a reduction over so few next states would go one by one.
+    Sums over next states then run along the pairs, which a processor does many at a time.
     """
+    return jnp.moveaxis(model, -1, 1).reshape(model.shape[0], model.shape[-1], -1)
+
+
+def next_state_mean(rows: jax.Array, values: jax.Array) -> jax.Array:
+    """Expected `values` [C, S] of the next state, [C, S * A]; rows: [S', S * A], a stage of `by_next_state`."""
     if len(rows) > WRITTEN_OUT_STATES:
-        return jnp.einsum("xsa,cx->csa", rows, values)
-    return functools.reduce(operator.add, [row * values[:, x, None, None] for x, row in enumerate(rows)])
+        return values @ rows
+    return functools.reduce(operator.add, [row * values[:, x, None] for x, row in enumerate(rows)])
 
 
 def next_state_variance(rows: jax.Array, values: jax.Array, mean: jax.Array) -> jax.Array:
-    """Variance of `values` [C, S] of the next state, [C, S, A], given its mean; rows as in `next_state_mean`.
+    """Variance of `values` [C, S] of the next state, [C, S * A], given its mean; rows as in `next_state_mean`.
 
     Centred: the difference of moments cancels, and its root is what matters.
     """
     if len(rows) > WRITTEN_OUT_STATES:
-        return jnp.sum(rows * (values[:, :, None, None] - mean[:, None]) ** 2, axis=1)
-    terms = [row * (values[:, x, None, None] - mean) ** 2 for x, row in enumerate(rows)]
+        return jnp.sum(rows * (values[:, :, None] - mean[:, None]) ** 2, axis=1)
+    terms = [row * (values[:, x, None] - mean) ** 2 for x, row in enumerate(rows)]
     return functools.reduce(operator.add, terms)
+
+
+def stored(tree: Any) -> Any:
+    """The arrays as they are, each computed once: XLA on a CPU would compute them anew inside every user."""
+    return jax.lax.optimization_barrier(tree)
 
 
 def policy_values(mdp: Any, policy: jax.Array) -> jax.Array:

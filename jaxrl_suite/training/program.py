@@ -22,6 +22,10 @@ CAPACITY = 256
 """Records that one call can return. Fixed, so that runs of any length share a program."""
 
 
+LOT = 64
+"""Updates whose keys are made together."""
+
+
 class Carry(NamedTuple):
     """What goes from chunk to chunk: every member's state and whether it has finished (bool), leading axis [M]."""
 
@@ -173,6 +177,7 @@ def _strong(tree: Any) -> Any:
 def _functions(spec: _Specification) -> tuple[Any, Any]:
     info, members, plan, every, capacity = spec
     agent_of = functools.partial(member_agent, info, members)
+    fold_keys = jax.vmap(jax.random.fold_in, (0, None))
 
     def init(swept: Any, fixed: Any, keys: jax.Array) -> tuple[Carry]:
         def one(swept: Any, key: jax.Array) -> Carry:
@@ -182,24 +187,33 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
         return (jax.vmap(one)(swept, keys),)
 
     def chunk(swept: Any, fixed: Any, keys: jax.Array, carry: Carry, start: jax.Array, stop: jax.Array) -> Any:
-        def update(carry: Carry, step: jax.Array) -> tuple[Carry, Any]:
+        def update(carry: Carry, update_keys: jax.Array, step: jax.Array) -> tuple[Carry, Any]:
             def one(swept: Any, key: jax.Array, member: Carry) -> tuple[Carry, Any]:
                 agent = agent_of(swept, fixed)
-                state, metrics = agent.update(jax.random.fold_in(key, step + 1), member.state, step)
+                state, metrics = agent.update(key, member.state, step)
                 metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
                 return advance(member, _strong(state), metrics)
 
-            return jax.vmap(one)(swept, keys, carry)
+            return jax.vmap(one)(swept, update_keys, carry)
 
-        shapes = jax.eval_shape(update, carry, start)[1]
+        shapes = jax.eval_shape(update, carry, keys, start)[1]
         buffers = recording.empty(shapes, capacity, every)
 
-        def body(loop: Any) -> Any:
-            step, carry, buffers = loop
-            carry, metrics = update(carry, step)
-            return step + 1, carry, recording.write(buffers, (step - start) // every, metrics, every)
+        def lot(loop: Any) -> Any:
+            first, carry, buffers = loop
+            # Folded ahead: one by one, the keys would be a third of the time of a cheap update.
+            ahead = jax.vmap(fold_keys, (None, 0))(keys, first + 1 + jnp.arange(LOT))
 
-        _, carry, buffers = jax.lax.while_loop(lambda loop: loop[0] < stop, body, (start, carry, buffers))
+            def body(step: jax.Array, loop: Any) -> Any:
+                carry, buffers = loop
+                carry, metrics = update(carry, ahead[step - first], step)
+                return carry, recording.write(buffers, (step - start) // every, metrics, every)
+
+            last = jnp.minimum(first + LOT, stop)
+            carry, buffers = jax.lax.fori_loop(first, last, body, (carry, buffers))
+            return last, carry, buffers
+
+        _, carry, buffers = jax.lax.while_loop(lambda loop: loop[0] < stop, lot, (start, carry, buffers))
         return carry, recording.finish(buffers), _has_nan(carry.state)
 
     spread_init = over_members(init, plan, (True, False, True), (0,))

@@ -259,9 +259,9 @@ def test_with_nothing_known_the_baseline_has_to_be_played(solve):
     assert solve(true_model(0.0)._replace(rows=rows), task, config) is None
 
 
-@pytest.mark.parametrize("name", ["dope", "opt_pess_lp"])
-def test_programs_leave_the_baseline_and_keep_the_promise(name):
-    run = jrl.train(agent(name, total_updates=2500, scale=1e-4), seeds=2)
+@pytest.mark.parametrize(("name", "scale", "episodes"), [("dope", 3e-4, 600), ("opt_pess_lp", 1e-4, 2500)])
+def test_programs_leave_the_baseline_and_keep_the_promise(name, scale, episodes):
+    run = jrl.train(agent(name, total_updates=episodes, scale=scale), seeds=2)
     assert run.metrics["violation/count"].sum() == 0
     assert (run.metrics["optimistic/count"].sum(axis=1) > 0).all()
 

@@ -380,6 +380,6 @@ def test_the_measured_table(name, baseline):
         assert measured["violations"].sum() == 0
     if name == "bpi_ucbvi":
         assert measured["violations"].mean() > 100
-        assert m["value/min"].min() == pytest.approx(1.0, abs=0.05)
+        assert m["value/min"].min() == pytest.approx(1.0, abs=0.1)
     assert m["uncovered/count"].sum() == 0
     assert m["value/policy"][:, -1000:].mean() == pytest.approx(2.6049, abs=5e-4)

@@ -14,7 +14,8 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics
 from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, offline_start, own_copy, prepare
-from jaxrl_suite.learning.tabular import Episode, add_episode, empirical, play_episode, policy_values, staged
+from jaxrl_suite.learning.tabular import Episode, add_episode, empirical, play_episode, staged
+from jaxrl_suite.solvers.dynamic_programming import policy_evaluation
 
 VIOLATION = 1e-12
 """How far below the threshold an exact value counts as a violation: rounding of a float64 backward pass."""
@@ -82,7 +83,7 @@ def conservative_agent(
         found, choice = plan(uniforms[0], state)
         played = mixture(task.baseline, found.optimistic, choice.played)
         episode = play_episode(uniforms[1:], mdp, played)
-        judged = policy_values(mdp, mixture(task.baseline, found.optimistic, choice.judged))
+        judged = policy_evaluation(mdp, mixture(task.baseline, found.optimistic, choice.judged)).start_value
         value = choice.share * judged + (1.0 - choice.share) * task.value
         is_baseline = jnp.all(choice.judged * choice.share == 0)
         first = first_episode(state.first_exploration, ~is_baseline, step)
@@ -91,7 +92,7 @@ def conservative_agent(
         is_covered = (found.lower[-1] <= task.value) & (found.upper[0] >= task.best)
         metrics = {
             **judgement(task, episode, value, first),
-            "value/played": policy_values(mdp, played),
+            "value/played": policy_evaluation(mdp, played).start_value,
             "bounds/baseline_lower": found.lower[-1],
             "bounds/optimistic_lower": found.lower[0],
             "bounds/upper": found.upper[0],

@@ -11,7 +11,7 @@ from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.confidence import pessimistic_policy
-from jaxrl_suite.learning.tabular import add_episode, episode_uniforms, play_episode, policy_values, staged
+from jaxrl_suite.learning.tabular import add_episode, episode_uniforms, play_episode, staged
 from jaxrl_suite.precision import float64
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
@@ -101,7 +101,7 @@ def offline_start(key: jax.Array, mdp: Any, config: ConservativeConfig, task: Ta
     else:
         counts = jnp.asarray(config.dataset).astype(jnp.int32)
     learned = pessimistic_policy(counts, staged(mdp)[1], config.scale, config.delta)[0]
-    value = policy_values(mdp, learned)
+    value = policy_evaluation(mdp, learned).start_value
     return counts if config.warm_start else nothing, task._replace(baseline=learned, value=value)
 
 

@@ -20,8 +20,9 @@ from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.learning.tabular import add_episode, empirical, episode_uniforms, play_episode, policy_values, staged
+from jaxrl_suite.learning.tabular import add_episode, empirical, episode_uniforms, play_episode, staged
 from jaxrl_suite.solvers import occupancy
+from jaxrl_suite.solvers.dynamic_programming import policy_evaluation
 
 
 @struct.dataclass
@@ -204,7 +205,7 @@ def _agent(factory: Any, env: Any, env_params: Any, config: LinearProgramConfig,
     @jax.jit
     def play(key: jax.Array, state: LinearProgramState, step: jax.Array) -> tuple[LinearProgramState, Metrics]:
         episode, task = play_episode(episode_uniforms(key, mdp), mdp, state.policy), state.task
-        value = policy_values(mdp, state.policy)
+        value = policy_evaluation(mdp, state.policy).start_value
         first = first_episode(state.first_exploration, state.explores, step)
         metrics = {
             **judgement(task, episode, value, first),

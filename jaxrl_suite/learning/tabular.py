@@ -117,16 +117,3 @@ def next_state_variance(rows: jax.Array, values: jax.Array, mean: jax.Array) -> 
 def stored(tree: Any) -> Any:
     """The arrays as they are, each computed once: XLA on a CPU would compute them anew inside every user."""
     return jax.lax.optimization_barrier(tree)
-
-
-def policy_values(mdp: Any, policy: jax.Array) -> jax.Array:
-    """V of `policy` [H, S, A] from the initial distribution, exact but for rounding: one backward pass."""
-    transitions, rewards = staged(mdp)
-
-    def backup(following: jax.Array, stage: Any) -> tuple[jax.Array, None]:
-        rows, paid, actions = stage
-        return jnp.sum(actions * (paid + jnp.sum(rows * following, axis=-1)), axis=-1), None
-
-    last = jnp.zeros(mdp.num_states, rewards.dtype)
-    value = scan_stages(backup, last, (transitions, rewards, policy), mdp.horizon, reverse=True)[0]
-    return jnp.sum(mdp.initial * value)

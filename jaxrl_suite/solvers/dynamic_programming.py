@@ -13,6 +13,12 @@ import numpy as np
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.precision import exact
 
+UNROLLED_STAGES = 8
+"""Loops over up to so many stages are unrolled: agents are judged in every episode, and a loop costs more than this."""
+
+FEW_STATES = 16
+"""Sums over up to so many next states are compiled into what surrounds them; a matrix product is a call of its own."""
+
 ROUNDING = float(np.finfo(np.float64).eps)
 
 
@@ -204,7 +210,7 @@ def _backward(mdp: Any, policy: jax.Array | None) -> tuple[jax.Array, jax.Array]
 
     def backup(following: jax.Array, stage: Any) -> tuple[jax.Array, Any]:
         transitions, rewards, policy_here = stage
-        action_value = rewards + mdp.discount * (transitions @ following)
+        action_value = rewards + mdp.discount * _mean(transitions, following)
         best = policy is None
         value = jnp.max(action_value, axis=-1) if best else jnp.sum(policy_here * action_value, axis=-1)
         return value, (value, action_value)
@@ -221,11 +227,19 @@ def _scan(mdp: Any, function: Any, carry: Any, policy: Any, reverse: bool = Fals
     def body(carry: Any, here: Any) -> Any:
         return function(carry, tuple(here.get(name, array) for name, (array, _) in arrays.items()))
 
-    return jax.lax.scan(body, carry, staged, length=mdp.horizon, reverse=reverse)
+    unroll = mdp.horizon <= UNROLLED_STAGES
+    return jax.lax.scan(body, carry, staged, length=mdp.horizon, reverse=reverse, unroll=unroll)
 
 
 def _action_values(mdp: Any, value: jax.Array) -> jax.Array:
-    return mdp.rewards + mdp.discount * (mdp.transitions @ value)
+    return mdp.rewards + mdp.discount * _mean(mdp.transitions, value)
+
+
+def _mean(transitions: jax.Array, values: jax.Array) -> jax.Array:
+    """Expected `values` [S] of the next state, [S, A]."""
+    if len(values) > FEW_STATES:
+        return transitions @ values
+    return jnp.sum(transitions * values, axis=-1)
 
 
 def _start_value(mdp: Any, value: jax.Array) -> jax.Array:

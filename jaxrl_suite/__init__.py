@@ -10,26 +10,27 @@
 Names load on first use, so that importing this package costs nothing that is not needed.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxrl_suite.lazy import lazy_names
 
 __version__ = "0.1.0"
 
 _MODULES = ("agents", "envs", "learning", "results", "solvers", "training")
-_NAMES = {
-    "make": "jaxrl_suite.envs",
-    "train": "jaxrl_suite.training",
-    "sweep": "jaxrl_suite.training",
-    "resume": "jaxrl_suite.training",
-    "load": "jaxrl_suite.training",
-    "evaluate": "jaxrl_suite.training",
-    "use_cores": "jaxrl_suite.training",
-    "float64": "jaxrl_suite.precision",
-    "Agent": "jaxrl_suite.agent",
-    "AgentInfo": "jaxrl_suite.agent",
-    "agent_factory": "jaxrl_suite.agent",
-    "JaxrlError": "jaxrl_suite.errors",
-    "ConfigError": "jaxrl_suite.errors",
+_HOMES = {
+    "make": "envs",
+    "train": "training",
+    "sweep": "training",
+    "resume": "training",
+    "load": "training",
+    "evaluate": "training",
+    "use_cores": "training",
+    "float64": "precision",
+    "Agent": "agent",
+    "AgentInfo": "agent",
+    "agent_factory": "agent",
+    "JaxrlError": "errors",
+    "ConfigError": "errors",
 }
 
 __all__ = [
@@ -63,14 +64,4 @@ if TYPE_CHECKING:
     from jaxrl_suite.precision import float64
     from jaxrl_suite.training import evaluate, load, resume, sweep, train, use_cores
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"jaxrl_suite.{name}")
-    if name in _NAMES:
-        return getattr(importlib.import_module(_NAMES[name]), name)
-    raise AttributeError(f"module 'jaxrl_suite' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)

@@ -10,17 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "jaxrl_suite"
 ALLOWED = {
     "errors": set(),
+    "lazy": set(),
     "precision": {"errors"},
     "sampling": set(),
     "config": {"errors"},
     "agent": {"errors", "config"},
     "learning": {"agent", "config", "errors", "precision", "sampling"},
-    "envs": {"agent", "config", "errors", "precision", "sampling"},
+    "envs": {"agent", "config", "errors", "precision", "sampling", "lazy"},
     "games": {"agent", "config", "errors", "precision", "sampling"},
-    "solvers": {"agent", "config", "errors", "precision", "sampling"},
-    "agents": {"agent", "config", "errors", "precision", "sampling", "learning", "envs", "games", "solvers"},
-    "results": {"agent", "config", "errors"},
-    "training": {"agent", "config", "errors", "precision", "results"},
+    "solvers": {"agent", "config", "errors", "precision", "sampling", "lazy"},
+    "agents": {"agent", "config", "errors", "precision", "sampling", "learning", "envs", "games", "solvers", "lazy"},
+    "results": {"agent", "config", "errors", "lazy"},
+    "training": {"agent", "config", "errors", "precision", "results", "lazy"},
     "reproduction": {"agent", "agents", "config", "envs", "errors", "precision", "results", "solvers", "training"},
 }
 

@@ -1,31 +1,31 @@
 """Agents: one file an algorithm, readable from top to bottom beside its paper. Names load on first use."""
 
-import importlib
 import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jaxrl_suite.errors import UnknownNameError
+from jaxrl_suite.lazy import lazy_names
 
-_BASELINES = "jaxrl_suite.agents.conservative_baselines"
+_BASELINES = "conservative_baselines"
 
 MODULES = {
-    "ppo": "jaxrl_suite.agents.ppo",
-    "stepmix": "jaxrl_suite.agents.stepmix",
-    "epsmix": "jaxrl_suite.agents.stepmix",
+    "ppo": "ppo",
+    "stepmix": "stepmix",
+    "epsmix": "stepmix",
     "baseline_only": _BASELINES,
     "bpi_ucbvi": _BASELINES,
     "budget_exploration": _BASELINES,
-    "dope": "jaxrl_suite.agents.linear_programs",
-    "opt_pess_lp": "jaxrl_suite.agents.linear_programs",
+    "dope": "linear_programs",
+    "opt_pess_lp": "linear_programs",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
 _CONFIGS = {
-    "PPOConfig": "jaxrl_suite.agents.ppo",
-    "ConservativeConfig": "jaxrl_suite.agents.conservative_task",
-    "LinearProgramConfig": "jaxrl_suite.agents.linear_programs",
+    "PPOConfig": "ppo",
+    "ConservativeConfig": "conservative_task",
+    "LinearProgramConfig": "linear_programs",
 }
 
 __all__ = [
@@ -56,14 +56,10 @@ def agent_named(name: str) -> Callable[..., Any]:
     """The factory of that name, which carries its `config_class`. Raises UnknownNameError."""
     if name not in MODULES:
         raise UnknownNameError("agent", name, MODULES)
-    return getattr(importlib.import_module(MODULES[name]), name)
+    return getattr(sys.modules[__name__], name)
 
 
-def __getattr__(name: str) -> Any:
-    module = MODULES.get(name) or _CONFIGS.get(name)
-    if module is None:
-        raise AttributeError(f"module 'jaxrl_suite.agents' has no attribute {name!r}")
-    return getattr(importlib.import_module(module), name)
+__getattr__, __dir__ = lazy_names(__name__, MODULES | _CONFIGS)
 
 
 class _Package(types.ModuleType):

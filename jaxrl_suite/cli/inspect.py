@@ -36,7 +36,7 @@ def _agents(as_json: bool) -> None:
     """From the sources: importing an agent would import JAX."""
     from jaxrl_suite.agents import MODULES
 
-    found = {name: _first_line(module) for name, module in MODULES.items()}
+    found = {name: _first_line(f"jaxrl_suite.agents.{module}") for name, module in MODULES.items()}
     if as_json:
         for name, doc in found.items():
             tables.print_json({"agent": name, "about": doc})

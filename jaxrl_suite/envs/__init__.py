@@ -6,8 +6,9 @@ register("my-env", MyEnvironment)                       # or give it a name
 env = EpisodeStatistics(TimeLimit(env, 100))            # wrappers
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxrl_suite.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxrl_suite.envs.adapter import adapt
@@ -47,12 +48,4 @@ __all__ = [
     "register_family",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

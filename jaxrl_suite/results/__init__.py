@@ -3,8 +3,7 @@
 Names are imported when first used: `import jaxrl_suite.results` loads neither jax, pandas, pyarrow nor matplotlib.
 """
 
-import importlib
-from typing import Any
+from jaxrl_suite.lazy import lazy_names
 
 _HOME = {
     "statistics": (
@@ -33,14 +32,4 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = sorted(_MODULE_OF)
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    if name in _HOME:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, _MODULE_OF, _HOME)

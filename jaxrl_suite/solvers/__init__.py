@@ -4,8 +4,9 @@ Functions take a `TabularMDP` (or anything with its fields), are pure, and may b
 `jaxrl_suite.float64()`. Called plainly they compile by themselves and return NumPy arrays.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jaxrl_suite.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxrl_suite.solvers.dynamic_programming import (
@@ -28,12 +29,4 @@ _HOMES = {
 
 __all__ = ["Evaluation", "Solution", "occupancy", "policy_evaluation", "policy_iteration", "value_iteration"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,9 +1,10 @@
 """The runner. Names load on first use."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_NAMES = {
+from jaxrl_suite.lazy import lazy_names
+
+_HOMES = {
     "Evaluation": "evaluation",
     "Options": "options",
     "Run": "run",
@@ -42,8 +43,4 @@ if TYPE_CHECKING:
     from jaxrl_suite.training.runner import resume, sweep, train
     from jaxrl_suite.training.saved_runs import load
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'jaxrl_suite.training' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"jaxrl_suite.training.{_NAMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -13,7 +13,7 @@ from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.confidence import pessimistic_policy
 from jaxrl_suite.learning.tabular import add_episode, episode_uniforms, play_episode, staged
 from jaxrl_suite.precision import float64
-from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
+from jaxrl_suite.solvers.dynamic_programming import check_probabilities, policy_evaluation, value_iteration
 
 PROFILE = "practical profile of this suite; the paper's own constants are unknown"
 
@@ -194,10 +194,4 @@ def _check_policy(policy: np.ndarray, mdp: Any, kind: str) -> None:
     shape = (mdp.horizon, mdp.num_states, mdp.num_actions)
     if policy.shape != shape:
         raise ConfigError(f"{kind}.baseline_policy: shape {policy.shape}: must be {list(shape)}")
-    is_bad = (policy < 0).any(axis=-1) | (np.abs(policy.sum(axis=-1) - 1.0) > 1e-6) | ~np.isfinite(policy).all(axis=-1)
-    if is_bad.any():
-        stage, state = np.argwhere(is_bad)[0]
-        row = np.array2string(policy[stage, state], precision=6)
-        raise ConfigError(
-            f"{kind}.baseline_policy at stage {stage}, state {state} = {row}: must be probabilities that sum to 1"
-        )
+    check_probabilities(policy, f"{kind}.baseline_policy")

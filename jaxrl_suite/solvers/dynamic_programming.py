@@ -188,10 +188,18 @@ def _check_policy(mdp: Any, policy: Any) -> None:
         if given.size and not 0 <= given.min() <= given.max() < mdp.num_actions:
             raise ConfigError(f"policy: actions {given.min()} to {given.max()}: must be 0 to {mdp.num_actions - 1}")
     elif given.shape[-1:] == (mdp.num_actions,):
-        off = np.abs(given.sum(axis=-1) - 1.0) > 1e-6
-        if off.any() or (given < 0).any():
-            row = given[tuple(np.argwhere(off | (given < 0).any(axis=-1))[0])]
-            raise ConfigError(f"policy: {row}: must be probabilities that sum to 1")
+        check_probabilities(given, "policy")
+
+
+def check_probabilities(policy: np.ndarray, name: str) -> None:
+    """Raises ConfigError for the first row of [H, S, A] or [S, A] that is no distribution over actions."""
+    is_good = (policy >= 0).all(axis=-1) & (np.abs(policy.sum(axis=-1) - 1.0) <= 1e-6)
+    if not is_good.all():
+        first = np.argwhere(~is_good)[0]
+        axes = ("stage", "state")[-len(first) :]
+        where = ", ".join(f"{axis} {index}" for axis, index in zip(axes, first, strict=True))
+        row = np.array2string(policy[tuple(first)], precision=6)
+        raise ConfigError(f"{name} at {where} = {row}: must be probabilities that sum to 1")
 
 
 def _evaluate(mdp: Any, policy: jax.Array) -> tuple[Any, Any, Any]:

@@ -152,8 +152,9 @@ def test_a_policy_of_another_shape_is_refused(shape):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (np.full((5, 2), 0.6), r"policy: \[0.6 0.6\]: must be probabilities that sum to 1"),
-        (np.tile([1.5, -0.5], (5, 1)), r"policy: \[ 1.5 -0.5\]: must be probabilities"),
+        (np.full((5, 2), 0.6), r"policy at state 0 = \[0.6 0.6\]: must be probabilities that sum to 1"),
+        (np.tile([1.5, -0.5], (5, 1)), r"policy at state 0 = \[ 1.5 -0.5\]: must be probabilities"),
+        (np.array([[0.5, 0.5]] * 3 + [[np.nan, 1.0]] + [[0.5, 0.5]]), r"policy at state 3 = \[nan  1\.\]: must be"),
         (np.array([0, 1, 2, 0, 0]), r"policy: actions 0 to 2: must be 0 to 1"),
     ],
 )

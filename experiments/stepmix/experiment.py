@@ -194,8 +194,19 @@ def linear_programs(scale: str) -> Item | None:
 def curves(runs: Any, path: Path) -> None:
     """Exact value of the episode's policy over episodes, one line an algorithm, for the Boltzmann baseline of 10."""
     shown = {name.split("-")[0]: run for name, run in runs.items() if name.endswith("eta10")}
-    lines = [results.Curve(name, run.env_steps, run.metrics["value/policy"]) for name, run in shown.items()]
-    results.learning_curves(lines, "value of the policy played", path, title="Golden-ratio instance, baseline eta=10")
+    lines = []
+    for name, run in shown.items():
+        episodes = np.arange(1, len(run.env_steps) + 1) * run.record_every
+        lines.append(results.Curve(name, episodes, run.metrics["value/policy"]))
+    task = shown["stepmix"].state.task
+    results.learning_curves(
+        lines,
+        "value of the policy played",
+        path,
+        title="Golden-ratio instance, baseline eta=10",
+        levels={"threshold": float(task.threshold[0]), "best": float(task.best[0])},
+        xlabel="episodes",
+    )
 
 
 EXPERIMENT = Experiment(

@@ -61,6 +61,8 @@ def learning_curves(
     window: int | None = None,
     show_seeds: bool = False,
     title: str | None = None,
+    levels: Mapping[str, float] | None = None,
+    xlabel: str = "environment steps",
     confidence: float = 0.95,
     repetitions: int = 1000,
     seed: int = 0,
@@ -73,6 +75,8 @@ def learning_curves(
         path: where to save, without suffix; writes `path.svg` and `path.png`.
         window: of the running mean, in updates; by default a fiftieth of the longest run. The caption states it.
         show_seeds: draw every seed as a faint line too.
+        levels: thin lines across, by name: a threshold, the best value there is.
+        xlabel: names the x axis, where a curve's steps are not the environment's.
         confidence, repetitions, seed: of the bootstrap.
 
     Raises:
@@ -94,8 +98,11 @@ def learning_curves(
     with _canvas(title, f"IQM over seeds, band: {_interval(confidence)}; {smoothing}{left_out}") as (figure, axes):
         for band, (color, dash) in zip(bands, _looks(len(bands)), strict=True):
             _draw_band(axes, band, color, dash, show_seeds)
+        for name, level in (levels or {}).items():
+            axes.axhline(level, color="0.35", linestyle=(0, (4, 3)), linewidth=1)
+            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), va="bottom", ha="right", color="0.35")
         _human_ticks(axes)
-        axes.set(xlabel="environment steps", ylabel=metric.replace("/", " ").replace("_", " "))
+        axes.set(xlabel=xlabel, ylabel=metric.replace("/", " ").replace("_", " "))
         axes.set_xlim(left=0)
         # The legend reads from top to bottom as the lines end.
         _legend(axes, np.argsort([-np.nan_to_num(band.iqm[-1]) for band in bands], kind="stable"))

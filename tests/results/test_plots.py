@@ -39,6 +39,14 @@ def test_seeds_are_drawn_on_request():
     np.testing.assert_allclose(axes.lines[2].get_ydata(), make_run(seeds=5)[2][2], rtol=1e-9)
 
 
+def test_levels_are_drawn_and_named():
+    figure = learning_curves([make_run()], repetitions=50, levels={"threshold": 0.5}, xlabel="episodes")
+    (axes,) = figure.axes
+    assert axes.get_xlabel().strip() == "episodes"
+    assert "threshold" in [text.get_text() for text in axes.texts]
+    assert any(np.allclose(line.get_ydata(), 0.5) for line in axes.lines)
+
+
 def test_values_are_weighted_by_the_episodes_behind_them():
     values, weights = np.array([[1.0, np.nan, 3.0, 9.0]]), np.array([[1, 0, 3, 0]])
     (axes,) = learning_curves([("a", [1, 2, 3, 4], values, weights)], window=3).axes

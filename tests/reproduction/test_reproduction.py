@@ -155,7 +155,23 @@ def test_every_experiment_is_sound_at_every_scale(paper, scale):
 COMMITTED = sorted(EXPERIMENTS.glob("*/results/*-*.json"))
 
 
-@pytest.mark.parametrize("path", [p for p in COMMITTED if "paper" in json.loads(p.read_text())], ids=lambda p: p.name)
+REPRODUCTIONS = [path for path in COMMITTED if "paper" in json.loads(path.read_text())]
+
+
+@pytest.mark.parametrize("path", REPRODUCTIONS, ids=lambda p: p.name)
+def test_the_readme_says_what_the_results_say(path):
+    saved = json.loads(path.read_text())
+    verdicts = [cell["verdict"] for cell in saved["cells"] if cell["target"]]
+    counts = [verdicts.count(word) for word in ("agrees", "inconclusive", "differs")]
+    kinds = sorted({cell["target"]["kind"] + "s" for cell in saved["cells"] if cell["target"]})
+    seeds = sorted({len(training["seeds"]) for training in saved["trainings"].values()})
+    page = path.relative_to(EXPERIMENTS.parent).with_suffix(".md").as_posix()
+    row = [saved["paper"], f"[{saved['item']}]({page})", *map(str, seeds), ", ".join(kinds), *map(str, counts)]
+    assert f"| {' | '.join(row)} |" in (EXPERIMENTS.parent / "README.md").read_text()
+    assert sum(counts) == len(verdicts)
+
+
+@pytest.mark.parametrize("path", REPRODUCTIONS, ids=lambda p: p.name)
 def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
     """One training of each committed result, a few of its seeds: the same scores come out."""
     saved = json.loads(path.read_text())

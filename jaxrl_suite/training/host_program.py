@@ -43,13 +43,15 @@ class HostProgram:
             row = []
             index: Any = np.int32(step)
             for i, (agent, key) in enumerate(zip(self._agents, self._keys, strict=True)):
-                state, metrics = agent.update(jax.random.fold_in(key, step + 1), states[i], index)
-                arrays = {name: jnp.asarray(value) for name, value in metrics.items()}
+                state, metrics = agent.update(_fold_in(key, np.int32(step + 1)), states[i], index)
+                arrays = {name: _as_array(value) for name, value in metrics.items()}
                 (states[i], finished[i]), reported = advance(Carry(states[i], finished[i]), state, arrays)
                 row.append(reported)
-            rows.append(_stack(row))
+            rows.append(row)
         state = _stack(states)
-        metrics = to_plain(_stack(rows))
+        # Stacked in NumPy, once a chunk: a JAX operation for each number of each step would cost more than the updates.
+        rows = jax.device_get(rows)
+        metrics = {name: np.array([[member[name] for member in row] for row in rows]) for name in rows[0][0]}
         return ChunkResult(Carry(state, finished), metrics, self._has_nan(to_plain(state)))
 
     def to_host(self, carry: Carry) -> Carry:
@@ -70,6 +72,13 @@ class HostProgram:
     def _has_nan(self, state: Any) -> np.ndarray:
         floats = [x for x in jax.tree.leaves(state) if np.issubdtype(x.dtype, np.floating)]
         return np.array([any(np.isnan(x[i]).any() for x in floats) for i in range(self.members.count)])
+
+
+_fold_in = jax.jit(jax.random.fold_in)
+
+
+def _as_array(value: Any) -> jax.Array:
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
 
 def _stack(trees: list[Any]) -> Any:

@@ -178,10 +178,8 @@ def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
     experiment = load_experiment(EXPERIMENTS, saved["paper"])
     one = experiment.item(saved["item"], saved["scale"])
     cheap = [t for t in one.trainings if saved["trainings"][t.name]["seconds"]["run"] < 60]
-    if not cheap:
-        pytest.skip("every training of this item takes more than a minute")
-    drawn = random.SystemRandom().choice(cheap)
-    seeds = sorted(random.SystemRandom().sample(saved["trainings"][drawn.name]["seeds"], 3))
+    drawn = random.SystemRandom().choice(cheap or one.trainings)
+    seeds = sorted(random.SystemRandom().sample(saved["trainings"][drawn.name]["seeds"], 3 if cheap else 1))
     run = trainings.run_training(drawn, tmp_path, seeds=seeds)
     for cell in one.cells:
         if cell.training == drawn.name:

@@ -13,7 +13,10 @@ from jaxrl_suite.lazy import lazy_names
 if TYPE_CHECKING:
     from jaxrl_suite.envs.adapter import adapt
     from jaxrl_suite.envs.base import BaseEnv
+    from jaxrl_suite.envs.enumeration import enumerate_env
+    from jaxrl_suite.envs.gridworlds import GridWorld
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
+    from jaxrl_suite.envs.successors import SuccessorMDP
     from jaxrl_suite.envs.tabular import TabularEnv, TabularMDP
     from jaxrl_suite.envs.vector import VectorEnv
     from jaxrl_suite.envs.wrappers import EpisodeStatistics, StickyActions, TimeLimit
@@ -21,12 +24,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "BaseEnv": "base",
     "EpisodeStatistics": "wrappers",
+    "GridWorld": "gridworlds",
     "StickyActions": "wrappers",
+    "SuccessorMDP": "successors",
     "TabularEnv": "tabular",
     "TabularMDP": "tabular",
     "TimeLimit": "wrappers",
     "VectorEnv": "vector",
     "adapt": "adapter",
+    "enumerate_env": "enumeration",
     "list_envs": "registry",
     "make": "registry",
     "register": "registry",
@@ -36,12 +42,15 @@ _HOMES = {
 __all__ = [
     "BaseEnv",
     "EpisodeStatistics",
+    "GridWorld",
     "StickyActions",
+    "SuccessorMDP",
     "TabularEnv",
     "TabularMDP",
     "TimeLimit",
     "VectorEnv",
     "adapt",
+    "enumerate_env",
     "list_envs",
     "make",
     "register",

@@ -115,6 +115,23 @@ def deep_sea(size: int = 8, move_cost: float = 0.01, right: Any = None) -> Tabul
     return TabularMDP(transitions, rewards, 0, size)
 
 
+@in_float64
+def trap() -> TabularMDP:
+    """Two steps in which random play misleads: action 0 leads to a state that pays 0.5 whatever is done, action 1 to
+    one that pays 0.9 or nothing. Best 0.9, greedy on random play 0.5."""
+    transitions, rewards = jnp.zeros((3, 2, 3)), jnp.array([[0.0, 0.0], [0.5, 0.5], [0.9, 0.0]])
+    transitions = transitions.at[0, 0, 1].set(1.0).at[0, 1, 2].set(1.0).at[1:, :, 0].set(1.0)
+    return TabularMDP(transitions, rewards, 0, 2)
+
+
+@in_float64
+def coin() -> TabularMDP:
+    """Two steps in which a plan made beforehand is worth half: whatever is done first, a coin decides which action then
+    pays 1. Best 1, the best fixed list of actions 0.5."""
+    transitions = jnp.zeros((3, 2, 3)).at[0, :, 1:].set(0.5).at[1:, :, 0].set(1.0)
+    return TabularMDP(transitions, jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 0, 2)
+
+
 MAPS = {
     4: ("SFFF", "FHFH", "FFFH", "HFFG"),
     8: ("SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"),
@@ -168,6 +185,8 @@ FAMILIES: dict[str, Callable[..., TabularMDP]] = {
     "tabular/random": _random_by_seed,
     "tabular/chain": chain,
     "tabular/lock": _lock_by_seed,
+    "tabular/trap": trap,
+    "tabular/coin": coin,
     "tabular/deep-sea": deep_sea,
     "tabular/frozen-lake": frozen_lake,
 }

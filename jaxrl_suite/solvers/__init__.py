@@ -17,7 +17,29 @@ if TYPE_CHECKING:
         policy_iteration,
         value_iteration,
     )
+    from jaxrl_suite.solvers.effective_horizon import (
+        action_gaps,
+        covering_length,
+        greedy_returns,
+        planning_values,
+        planning_window,
+        reachable,
+        simple_bound,
+        solvable_depth,
+        stochastic_effective_horizons,
+    )
 
+_EFFECTIVE_HORIZON = (
+    "action_gaps",
+    "covering_length",
+    "greedy_returns",
+    "planning_values",
+    "planning_window",
+    "reachable",
+    "simple_bound",
+    "solvable_depth",
+    "stochastic_effective_horizons",
+)
 _HOMES = {
     "Evaluation": "dynamic_programming",
     "Solution": "dynamic_programming",
@@ -25,8 +47,25 @@ _HOMES = {
     "policy_evaluation": "dynamic_programming",
     "policy_iteration": "dynamic_programming",
     "value_iteration": "dynamic_programming",
+    **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
 }
 
-__all__ = ["Evaluation", "Solution", "occupancy", "policy_evaluation", "policy_iteration", "value_iteration"]
+__all__ = [
+    "Evaluation",
+    "Solution",
+    "action_gaps",
+    "covering_length",
+    "greedy_returns",
+    "occupancy",
+    "planning_values",
+    "planning_window",
+    "policy_evaluation",
+    "policy_iteration",
+    "reachable",
+    "simple_bound",
+    "solvable_depth",
+    "stochastic_effective_horizons",
+    "value_iteration",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

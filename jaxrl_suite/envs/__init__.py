@@ -13,6 +13,7 @@ from jaxrl_suite.lazy import lazy_names
 if TYPE_CHECKING:
     from jaxrl_suite.envs.adapter import adapt
     from jaxrl_suite.envs.base import BaseEnv
+    from jaxrl_suite.envs.bridge import read_bridge
     from jaxrl_suite.envs.enumeration import enumerate_env
     from jaxrl_suite.envs.gridworlds import GridWorld
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
@@ -35,6 +36,7 @@ _HOMES = {
     "enumerate_env": "enumeration",
     "list_envs": "registry",
     "make": "registry",
+    "read_bridge": "bridge",
     "register": "registry",
     "register_family": "registry",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "enumerate_env",
     "list_envs",
     "make",
+    "read_bridge",
     "register",
     "register_family",
 ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         solvable_depth,
         stochastic_effective_horizons,
     )
+    from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
 
 _EFFECTIVE_HORIZON = (
     "action_gaps",
@@ -48,6 +49,8 @@ _HOMES = {
     "policy_iteration": "dynamic_programming",
     "value_iteration": "dynamic_programming",
     **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
+    "gorp_episodes": "random_play_search",
+    "gorp_success": "random_play_search",
 }
 
 __all__ = [
@@ -55,6 +58,8 @@ __all__ = [
     "Solution",
     "action_gaps",
     "covering_length",
+    "gorp_episodes",
+    "gorp_success",
     "greedy_returns",
     "occupancy",
     "planning_values",

@@ -6,7 +6,7 @@ import pytest
 
 import jaxrl_suite as jrl
 from jaxrl_suite import solvers
-from jaxrl_suite.envs import enumerate_env
+from jaxrl_suite.envs import enumerate_env, read_bridge
 from jaxrl_suite.errors import ConfigError
 
 
@@ -49,3 +49,32 @@ def test_an_environment_of_another_library():
 def test_what_is_refused(id, options, message):
     with pytest.raises(ConfigError, match=message):
         enumerate_env(*jrl.make(id), horizon=10, **options)
+
+
+def test_tables_from_bridge_files(tmp_path):
+    path = tmp_path / "lock.npz"
+    np.savez_compressed(path, transitions=[[-1, 1], [-1, -1]], rewards=np.float32([[0, 0], [0, 1]]), screens=[0])
+    mdp = read_bridge(path, horizon=2)
+    values = solvers.planning_values(mdp)
+    assert (values.best[0][0], values.random[0][0]) == (1.0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"transitions": [[0]]}, "has no array rewards: found transitions"),
+        ({"transitions": [[0.5]], "rewards": [[0.0]]}, "transitions are float64: must be whole numbers"),
+        ({"transitions": [[7]], "rewards": [[0.0]]}, "following of state 0, action 0 = 7: must be -1 to 0"),
+    ],
+)
+def test_bridge_files_that_are_refused(tmp_path, arrays, message):
+    np.savez_compressed(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ConfigError, match=message):
+        read_bridge(tmp_path / "bad.npz", horizon=10)
+
+
+def test_what_is_no_bridge_file(tmp_path):
+    (tmp_path / "text.npz").write_text("no archive")
+    for name in ("text.npz", "missing.npz"):
+        with pytest.raises(ConfigError, match="cannot be read as a NumPy archive"):
+            read_bridge(tmp_path / name, horizon=10)

@@ -1,0 +1,89 @@
+"""Times the analysis of the effective horizon: Empty-16 with sticky actions, and a random table of a million pairs.
+
+`jaxrl bench effective-horizon` runs it. Each case is a process of its own, which compiles once and then takes the
+median of several runs; peak memory is the process's.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CASES = ("empty-16-sticky", "key-corridor-sticky", "million-pairs")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "effective_horizon.json")
+    parser.add_argument("--case", choices=CASES)
+    arguments = parser.parse_args(argv)
+    if arguments.case:
+        print(json.dumps(measure(arguments.case, arguments.repetitions)))
+        return 0
+    from jaxrl_suite.training.provenance import provenance
+
+    made_with = provenance()
+    rows = []
+    for case in CASES:
+        command = [sys.executable, __file__, "--case", case, "--repetitions", str(arguments.repetitions)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(json.dumps(rows[-1]))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps({"rows": rows, "provenance": made_with}, indent=1) + "\n")
+    return 0
+
+
+def table(case: str):
+    import numpy as np
+
+    import jaxrl_suite as jrl
+
+    if case.endswith("-sticky"):
+        env, params = jrl.make(f"grid/{case.removesuffix('-sticky')}")
+        return jrl.envs.enumerate_env(env, params, horizon=100).mdp.sticky(0.25)
+    rng, states, actions = np.random.default_rng(0), 250_000, 4
+    following = rng.integers(states, size=(states, actions))
+    rewards = (rng.random((states, actions)) < 1e-4).astype(float)
+    return jrl.envs.SuccessorMDP.from_table(following, rewards, horizon=100)
+
+
+def measure(case: str, repetitions: int) -> dict:
+    from jaxrl_suite import solvers
+
+    mdp = table(case)
+
+    def analyse() -> dict:
+        return {
+            "depth": int(solvers.solvable_depth(mdp)),
+            "window": int(solvers.planning_window(mdp)),
+            "greedy_returns": solvers.greedy_returns(mdp).tolist(),
+            "gap": float(solvers.action_gaps(mdp)[0][0]),
+        }
+
+    started = time.perf_counter()
+    found = analyse()
+    first, seconds = time.perf_counter() - started, []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        analyse()
+        seconds.append(time.perf_counter() - started)
+    return {
+        "case": case,
+        "states": mdp.num_states,
+        "pairs": mdp.num_states * mdp.num_actions,
+        "first_seconds": first,
+        "seconds": {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)},
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **found,
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

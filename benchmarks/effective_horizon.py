@@ -1,4 +1,4 @@
-"""Times the analysis of the effective horizon: Empty-16 with sticky actions, and a random table of a million pairs.
+"""Times the analysis of the effective horizon: Empty-16 with sticky actions, and a random table of a million pairs, 20 steps.
 
 `jaxrl bench effective-horizon` runs it. Each case is a process of its own, which compiles once and then takes the
 median of several runs; peak memory is the process's.
@@ -19,7 +19,7 @@ CASES = ("empty-16-sticky", "key-corridor-sticky", "million-pairs")
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "effective_horizon.json")
     parser.add_argument("--case", choices=CASES)
     arguments = parser.parse_args(argv)
@@ -51,7 +51,7 @@ def table(case: str):
     rng, states, actions = np.random.default_rng(0), 250_000, 4
     following = rng.integers(states, size=(states, actions))
     rewards = (rng.random((states, actions)) < 1e-4).astype(float)
-    return jrl.envs.SuccessorMDP.from_table(following, rewards, horizon=100)
+    return jrl.envs.SuccessorMDP.from_table(following, rewards, horizon=20)
 
 
 def measure(case: str, repetitions: int) -> dict:

@@ -19,6 +19,9 @@ MODULES = {
     "budget_exploration": _BASELINES,
     "dope": "linear_programs",
     "opt_pess_lp": "linear_programs",
+    "sqirl": "sqirl",
+    "sqirl_theory": "sqirl_theory",
+    "gorp": "gorp",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
@@ -26,29 +29,46 @@ _CONFIGS = {
     "PPOConfig": "ppo",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
+    "SQIRLConfig": "sqirl",
+    "SQIRLTheoryConfig": "sqirl_theory",
+    "GORPConfig": "gorp",
+    "judge_of": "judging",
+    "judged": "judging",
 }
 
 __all__ = [
     "MODULES",
     "ConservativeConfig",
+    "GORPConfig",
     "LinearProgramConfig",
     "PPOConfig",
+    "SQIRLConfig",
+    "SQIRLTheoryConfig",
     "agent_named",
     "baseline_only",
     "bpi_ucbvi",
     "budget_exploration",
     "dope",
     "epsmix",
+    "gorp",
+    "judge_of",
+    "judged",
     "opt_pess_lp",
     "ppo",
+    "sqirl",
+    "sqirl_theory",
     "stepmix",
 ]
 
 if TYPE_CHECKING:
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.gorp import GORPConfig, gorp
+    from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
+    from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
+    from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory
     from jaxrl_suite.agents.stepmix import epsmix, stepmix
 
 

@@ -14,6 +14,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics
 from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, offline_start, own_copy, prepare
+from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.learning.tabular import Episode, add_episode, empirical, play_episode, staged
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation
 
@@ -124,7 +125,7 @@ def conservative_agent(
 def act(key: jax.Array, state: Any, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
     """Plays the episode's policy; memory: (stage, policy [H, S, A]). Observations are states' numbers or one-hot."""
     stage, policy = memory
-    here = jnp.asarray(observation if jnp.ndim(observation) == 0 else jnp.argmax(observation, axis=-1), jnp.int32)
+    here = state_number(observation)
     # The promise is a mixture's: its most probable action alone may be unsafe, so greedy plays it too.
     action = jax.random.categorical(key, jnp.log(policy[stage, here])).astype(jnp.int32)
     return action, (jnp.minimum(stage + 1, policy.shape[0] - 1), policy)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.envs.gridworlds import GridWorld
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
     from jaxrl_suite.envs.successors import SuccessorMDP
+    from jaxrl_suite.envs.table_env import TableEnv
     from jaxrl_suite.envs.tabular import TabularEnv, TabularMDP
     from jaxrl_suite.envs.vector import VectorEnv
     from jaxrl_suite.envs.wrappers import EpisodeStatistics, StickyActions, TimeLimit
@@ -28,6 +29,7 @@ _HOMES = {
     "GridWorld": "gridworlds",
     "StickyActions": "wrappers",
     "SuccessorMDP": "successors",
+    "TableEnv": "table_env",
     "TabularEnv": "tabular",
     "TabularMDP": "tabular",
     "TimeLimit": "wrappers",
@@ -47,6 +49,7 @@ __all__ = [
     "GridWorld",
     "StickyActions",
     "SuccessorMDP",
+    "TableEnv",
     "TabularEnv",
     "TabularMDP",
     "TimeLimit",

@@ -20,10 +20,11 @@ CLOCKS = ("time", "steps")
 
 class Enumeration(NamedTuple):
     """mdp: the table, its terminal state last. states: the environment's states in the table's order, NumPy leaves
-    [S, ...] (without the terminal one), clocks at zero steps."""
+    [S, ...] (without the terminal one), clocks at zero steps. observations: what each of them shows, [S, ...]."""
 
     mdp: SuccessorMDP
     states: Any
+    observations: Any
 
 
 def enumerate_env(
@@ -43,30 +44,30 @@ def enumerate_env(
     actions = getattr(env.action_space(params), "n", None)
     if actions is None:
         raise ConfigError(f"{env.id}: action space {env.action_space(params)}: must be discrete")
-    first = jax.tree.map(np.asarray, env.reset(jax.random.key(0), params)[1])
+    shown, first = jax.tree.map(np.asarray, env.reset(jax.random.key(0), params))
     _require_equal(env, first, jax.tree.map(np.asarray, env.reset(jax.random.key(1), params)[1]), "start")
     wind_back = _wind_back(first, clocks)
 
     @jax.jit
     def expand(key: jax.Array, states: Any) -> Any:
         def step(state: Any, action: jax.Array) -> Any:
-            _, following, reward, terminated, truncated = env.transition(key, state, action, params)
-            return wind_back(following), reward, terminated | truncated
+            observation, following, reward, terminated, truncated = env.transition(key, state, action, params)
+            return wind_back(following), reward, terminated | truncated, observation
 
         return jax.vmap(jax.vmap(step, (None, 0)), (0, None))(states, jnp.arange(actions))
 
     numbers = {_identity(first): 0}
-    frontier, found, following, rewards = [first], [first], [], []
+    frontier, found, following, rewards, observations = [first], [first], [], [], [shown]
     while frontier:
         block, frontier = frontier[:BLOCK], frontier[BLOCK:]
         stacked = _stack([*block, *[block[-1]] * (BLOCK - len(block))])
         result = jax.tree.map(np.asarray, expand(jax.random.key(0), stacked))
         _require_equal(env, result, jax.tree.map(np.asarray, expand(jax.random.key(1), stacked)), "step")
-        next_states, paid, is_over = result
+        next_states, paid, is_over, seen = result
         for row in range(len(block)):
             numbered = []
             for action in range(actions):
-                state = jax.tree.map(lambda x, row=row, action=action: x[row, action], next_states)
+                state, observation = jax.tree.map(lambda x, row=row, action=action: x[row, action], (next_states, seen))
                 identity = _identity(state)
                 if is_over[row, action]:
                     numbered.append(-1)
@@ -74,6 +75,7 @@ def enumerate_env(
                 if identity not in numbers:
                     numbers[identity] = len(numbers)
                     found.append(state)
+                    observations.append(observation)
                     frontier.append(state)
                 numbered.append(numbers[identity])
             following.append(numbered)
@@ -81,7 +83,7 @@ def enumerate_env(
         if len(numbers) > max_states:
             raise ConfigError(f"{env.id}: more than max_states = {max_states} states")
     mdp = SuccessorMDP.from_table(np.array(following), np.array(rewards, np.float64), horizon)
-    return Enumeration(mdp, _stack(found))
+    return Enumeration(mdp, _stack(found), _stack(observations))
 
 
 def _wind_back(first: Any, clocks: tuple[str, ...]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl_suite.envs.params import strongly_typed
 from jaxrl_suite.errors import ConfigError
@@ -56,6 +57,26 @@ def encoded_space(mode: str, space: Any, raw: Any) -> Any:
             return spaces.Box(0.0, float(space.n - 1), (), jnp.float32)
         return spaces.Box(0.0, 1.0, (int(space.n),), jnp.float32)
     return spaces.Box(space.low, space.high, tuple(space.shape), raw.dtype if mode == "raw" else jnp.float32)
+
+
+def shows_number(env: Any, env_params: Any) -> bool:
+    """Whether observations are a state's number, or a one-hot vector of it: judged by a first observation."""
+    observation = np.asarray(env.reset(jax.random.key(0), env_params)[0])
+    if np.issubdtype(observation.dtype, np.integer):
+        return observation.ndim == 0
+    return observation.ndim == 1 and np.sum(observation == 1) == 1 and np.sum(observation != 0) == 1
+
+
+def number_of_states(env: Any, env_params: Any) -> int:
+    """How many states there are where observations are as `shows_number` says."""
+    space = env.observation_space(env_params)
+    return int(space.n) if hasattr(space, "n") else int(space.shape[0])
+
+
+def state_number(observation: jax.Array) -> jax.Array:
+    """int32 [...], numbers of states from numbers [...] or one-hot vectors [..., S]."""
+    is_number = jnp.issubdtype(observation.dtype, jnp.integer)
+    return jnp.asarray(observation if is_number else jnp.argmax(observation, axis=-1), jnp.int32)
 
 
 def _is_discrete(space: Any) -> bool:

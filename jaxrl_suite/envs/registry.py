@@ -199,3 +199,4 @@ def _gymnax_ids() -> tuple[str, ...]:
 register_family("probe", "jaxrl_suite.envs.probes:make", "jaxrl_suite.envs.probes:IDS")
 register_family("tabular", "jaxrl_suite.envs.tabular_families:make", "jaxrl_suite.envs.tabular_families:IDS")
 register_family("grid", "jaxrl_suite.envs.gridworlds:make", "jaxrl_suite.envs.gridworlds:IDS")
+register_family("table", "jaxrl_suite.envs.table_env:make")

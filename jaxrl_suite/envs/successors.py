@@ -127,6 +127,10 @@ class SuccessorMDP:
     def num_actions(self) -> int:
         return self.rewards.shape[-1]
 
+    @property
+    def max_steps_in_episode(self) -> int:
+        return self.horizon
+
     def _check(self) -> None:
         if isinstance(self.horizon, bool) or not isinstance(self.horizon, (int, np.integer)) or self.horizon < 1:
             raise ConfigError(f"horizon = {self.horizon!r}: must be a whole number >= 1")

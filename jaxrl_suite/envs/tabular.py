@@ -154,41 +154,51 @@ def _where(index: Any, stages: int) -> str:
     return f" at {', '.join(named)}" if named else ""
 
 
-class TabularEnv(BaseEnv):
-    """A tabular MDP as an environment. Its parameters are a `TabularMDP`.
+class NumberedStates(BaseEnv):
+    """An environment whose parameters are an MDP with numbered states: what such environments share.
 
     Observations are the state, encoded as `adapt` says: by default one-hot float32 [S], its number int32 where
     `observation` is `raw`. Rewards are the expected ones, r(s,a). An environment state is (state, stage), both int32.
-    Episodes of a horizon terminate at its end, where values are zero by definition; others where nothing can follow any
-    more: in a state that no action leaves and that pays nothing.
 
     Raises:
         ConfigError: for an encoding there is not.
     """
 
-    def __init__(self, id: str, mdp: TabularMDP, observation: str = "auto"):
+    def __init__(self, id: str, mdp: Any, observation: str = "auto"):
         self.id, self.default_params, self.observation = id, mdp, observation
         check_mode(observation, self._states(mdp), id)
 
-    def observed_as(self, observation: str) -> "TabularEnv":
-        return TabularEnv(self.id, self.default_params, observation)
+    def observed_as(self, observation: str) -> "NumberedStates":
+        return type(self)(self.id, self.default_params, observation)
 
-    def observation_space(self, params: TabularMDP) -> Any:
+    def observation_space(self, params: Any) -> Any:
         return encoded_space(self.observation, self._states(params), None)
 
-    def _states(self, params: TabularMDP) -> Any:
+    def _states(self, params: Any) -> Any:
         from gymnax.environments import spaces
 
         return spaces.Discrete(params.num_states)
 
-    def action_space(self, params: TabularMDP) -> Any:
+    def action_space(self, params: Any) -> Any:
         from gymnax.environments import spaces
 
         return spaces.Discrete(params.num_actions)
 
-    def _reset(self, key: jax.Array, params: TabularMDP) -> tuple[Any, Any]:
+    def _reset(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
         state = sample_index(jnp.asarray(params.initial), jax.random.uniform(key))
-        return self._observe(state, params), (state, jnp.zeros((), jnp.int32))
+        return self.observe(state, params), (state, jnp.zeros((), jnp.int32))
+
+    def observe(self, state: jax.Array, params: Any) -> jax.Array:
+        """The observation of a state, int32 []."""
+        return encode(self.observation, self._states(params), state)
+
+
+class TabularEnv(NumberedStates):
+    """A tabular MDP as an environment. Its parameters are a `TabularMDP`.
+
+    Episodes of a horizon terminate at its end, where values are zero by definition; others where nothing can follow any
+    more: in a state that no action leaves and that pays nothing.
+    """
 
     def _advance(self, key: jax.Array, state: Any, action: Any, params: TabularMDP) -> tuple[Any, ...]:
         here, stage = state
@@ -201,10 +211,7 @@ class TabularEnv(BaseEnv):
             is_over = stays & jnp.all(rewards[following] == 0)
         else:
             is_over = stage >= params.horizon
-        return self._observe(following, params), (following, stage), rewards[here, action], is_over, False, {}
-
-    def _observe(self, state: jax.Array, params: TabularMDP) -> jax.Array:
-        return encode(self.observation, self._states(params), state)
+        return self.observe(following, params), (following, stage), rewards[here, action], is_over, False, {}
 
 
 def _at_stage(array: Any, stage: jax.Array, staged: int) -> jax.Array:

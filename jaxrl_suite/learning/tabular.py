@@ -16,6 +16,10 @@ WRITTEN_OUT_STATES = 16
 """Expectations over up to so many next states are written out as sums: shorter than a call of a matrix product."""
 
 
+TIE = 1e-9
+"""Relative difference of action values up to which they are tied."""
+
+
 class Episode(NamedTuple):
     """One episode: states int32 [H + 1], actions int32 [H], and the return, a float."""
 
@@ -117,3 +121,13 @@ def next_state_variance(rows: jax.Array, values: jax.Array, mean: jax.Array) -> 
 def stored(tree: Any) -> Any:
     """The arrays as they are, each computed once: XLA on a CPU would compute them anew inside every user."""
     return jax.lax.optimization_barrier(tree)
+
+
+def random_greedy(key: jax.Array, q: jax.Array) -> jax.Array:
+    """int32 [S]: for each state one of the actions whose value [S, A] is largest, each with equal probability.
+
+    Ties are relative to the largest value: sums that should be equal differ by rounding.
+    """
+    top = jnp.max(q, axis=-1, keepdims=True)
+    is_best = q >= top - TIE * jnp.abs(top)
+    return jnp.argmax(jnp.where(is_best, jax.random.uniform(key, q.shape), -1.0), axis=-1).astype(jnp.int32)

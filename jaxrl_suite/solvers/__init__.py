@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         solvable_depth,
         stochastic_effective_horizons,
     )
+    from jaxrl_suite.solvers.plans import plan_value
     from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
 
 _EFFECTIVE_HORIZON = (
@@ -49,6 +50,7 @@ _HOMES = {
     "policy_iteration": "dynamic_programming",
     "value_iteration": "dynamic_programming",
     **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
+    "plan_value": "plans",
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "gorp_success",
     "greedy_returns",
     "occupancy",
+    "plan_value",
     "planning_values",
     "planning_window",
     "policy_evaluation",

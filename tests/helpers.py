@@ -27,12 +27,14 @@ class ToyConfig:
 
 @struct.dataclass
 class ToyState:
-    """position: [width]; draw: the member's own first draw; key: a typed key, to be kept; count: updates."""
+    """position: [width]; draw: the member's own first draw; key: a typed key, to be kept; count: updates; nothing: an
+    array without elements, as an environment without objects has them."""
 
     position: jax.Array
     draw: jax.Array
     key: jax.Array
     count: jax.Array
+    nothing: jax.Array
 
 
 @agent_factory("toy", ToyConfig)
@@ -40,7 +42,7 @@ def toy(env: Any, env_params: Any, config: ToyConfig) -> Agent:
     """Moves by `rate` plus noise each update; an episode of length 5 ends every other update."""
 
     def init(key):
-        return ToyState(jnp.zeros(config.width), jax.random.uniform(key), key, jnp.int32(0))
+        return ToyState(jnp.zeros(config.width), jax.random.uniform(key), key, jnp.int32(0), jnp.zeros((2, 0)))
 
     def update(key, state, step):
         noise = config.noise * jax.random.normal(key, (config.width,))

@@ -86,13 +86,16 @@ def _table(env: Any, env_params: Any, horizon: int) -> tuple[SuccessorMDP, Any]:
     return SuccessorMDP.from_tabular(env_params.replace(horizon=horizon)), observations
 
 
-def greedy_plan(agent: Agent, state: Any, judge: Judge) -> jax.Array:
-    """What the agent's greedy policy plays at each step in each state, int32 [T, S].
+def greedy_plan(agent: Agent, state: Any, observations: Any, horizon: int) -> jax.Array:
+    """What the agent's greedy policy plays at each of T steps in each state, int32 [T, S].
 
     An agent without memory is asked once; the memory of others must not depend on what they saw (a clock).
+
+    Args:
+        observations: what each state shows, [S, ...].
     """
     key = jax.random.key(0)
-    observations = jax.tree.map(jnp.asarray, judge.observations)
+    observations = jax.tree.map(jnp.asarray, observations)
 
     def ask(memory: Any) -> tuple[jax.Array, Any]:
         actions, memories = jax.vmap(lambda seen: agent.act(key, state, memory, seen, True))(observations)
@@ -101,13 +104,13 @@ def greedy_plan(agent: Agent, state: Any, judge: Judge) -> jax.Array:
     first = agent.start(key, state)
     if not jax.tree.leaves(first):
         actions = ask(first)[0]
-        return jnp.broadcast_to(actions, (judge.mdp.horizon, *actions.shape))
+        return jnp.broadcast_to(actions, (horizon, *actions.shape))
 
     def step(memory: Any, _: Any) -> tuple[Any, jax.Array]:
         actions, memory = ask(memory)
         return memory, actions
 
-    return jax.lax.scan(step, first, length=judge.mdp.horizon)[1]
+    return jax.lax.scan(step, first, length=horizon)[1]
 
 
 @functools.lru_cache(maxsize=256)
@@ -126,14 +129,17 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
     def build(env: Any, env_params: Any, config: Any) -> Agent:
         inner = factory(env, env_params, config)
         # A copy an agent: JAX remembers constants by identity, in whatever precision it saw them first.
-        mdp = jax.tree.map(np.array, judge.mdp)
+        mdp, observations = jax.tree.map(
+            lambda x: np.array(x, inner.info.precision if x.dtype == np.float64 else x.dtype),
+            (judge.mdp, judge.observations),
+        )
 
         def init(key: jax.Array) -> JudgedState:
             none = jnp.zeros((), jnp.int32)
             return JudgedState(inner.init(key), none, none)
 
         def value(state: Any) -> jax.Array:
-            worth = plan_return(mdp, greedy_plan(inner, state, judge), judge.repeat_probability)
+            worth = plan_return(mdp, greedy_plan(inner, state, observations, mdp.horizon), judge.repeat_probability)
             return worth.astype(jnp.float32)
 
         def update(key: jax.Array, state: JudgedState, step: jax.Array) -> tuple[JudgedState, Metrics]:

@@ -250,13 +250,15 @@ class GridWorld(BaseEnv):
         """The symbols of all cells, int32 [H, W, 3]."""
         layout = self.layout
         cells = jnp.asarray(layout.ground)
-        doors = jnp.asarray(layout.door_symbols).at[:, 2].set(state.doors)
-        cells = cells.at[layout.doors[:, 1], layout.doors[:, 0]].set(doors)
-        objects = jnp.asarray(layout.object_symbols)
-        objects = objects.at[: len(state.picked), 2].set(state.picked.astype(jnp.int32))
-        # A row below the map is outside of it; a negative one would count from the end.
-        row = jnp.where(state.is_carried, len(layout.ground), state.objects[:, 1])
-        cells = cells.at[row, state.objects[:, 0]].set(objects, mode="drop")
+        if len(layout.doors):
+            doors = jnp.asarray(layout.door_symbols).at[:, 2].set(state.doors)
+            cells = cells.at[layout.doors[:, 1], layout.doors[:, 0]].set(doors)
+        if len(layout.objects):
+            objects = jnp.asarray(layout.object_symbols)
+            objects = objects.at[: len(state.picked), 2].set(state.picked.astype(jnp.int32))
+            # A row below the map is outside of it; a negative one would count from the end.
+            row = jnp.where(state.is_carried, len(layout.ground), state.objects[:, 1])
+            cells = cells.at[row, state.objects[:, 0]].set(objects, mode="drop")
         x, y = state.position
         return cells.at[y, x].set(jnp.stack([jnp.int32(AGENT), jnp.int32(RED), state.direction]))
 

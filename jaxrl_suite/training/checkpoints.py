@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxrl_suite.errors import CheckpointError
+from jaxrl_suite.training.empty_arrays import emptied, filled
 
 KEPT = 2
 
@@ -51,7 +52,7 @@ class Checkpoints:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._remove(update)
             with _checkpointer() as checkpointer:
-                checkpointer.save(self.directory / str(update), tree)
+                checkpointer.save(self.directory / str(update), filled(tree))
                 checkpointer.wait_until_finished()
             self._write_digest(update, _digest(tree))
         # Tensorstore reports a full disk as a ValueError, orbax's threads as a RuntimeError.
@@ -84,7 +85,7 @@ class Checkpoints:
         try:
             expected = json.loads(self._digest_path(update).read_text())["sha256"]
             with _checkpointer() as checkpointer:
-                tree = checkpointer.restore(self.directory / str(update), template)
+                tree = emptied(checkpointer.restore(self.directory / str(update), filled(template)), template)
         # A torn file can fail in any layer below, each with its own error.
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             return None

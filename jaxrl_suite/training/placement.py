@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.training.empty_arrays import emptied, filled
 
 MEMBER = PartitionSpec("member")
 REPLICATED = PartitionSpec()
@@ -118,19 +119,30 @@ def over_members(
         out_axes: for each output, the position of its member axis.
     """
     out_specs = tuple(PartitionSpec(*(None,) * axis, "member") for axis in out_axes)
-
-    def on_device(*arguments: Any) -> Any:
-        if plan.padded == plan.devices * plan.group:
-            return function(*arguments)
-        return _in_groups(function, plan.group, in_members, out_axes, arguments)
-
     in_specs = tuple(MEMBER if flag else REPLICATED for flag in in_members)
-    return jax.shard_map(on_device, mesh=mesh_of(plan), in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+    def on_devices(*arguments: Any) -> Any:
+        shapes: list[Any] = []
+
+        def on_device(*full: Any) -> Any:
+            own = emptied(full, arguments)
+            if plan.padded == plan.devices * plan.group:
+                outputs = function(*own)
+            else:
+                outputs = _in_groups(function, plan.group, in_members, out_axes, own)
+            shapes[:] = [jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), outputs)]
+            return filled(outputs)
+
+        mapped = jax.shard_map(on_device, mesh=mesh_of(plan), in_specs=in_specs, out_specs=out_specs, check_vma=False)
+        outputs = mapped(*filled(arguments))
+        return emptied(outputs, shapes[0])
+
+    return on_devices
 
 
 def _in_groups(function: Any, group: int, in_members: tuple[bool, ...], out_axes: Any, arguments: Any) -> Any:
     batched = tuple(
-        jax.tree.map(lambda x: x.reshape(-1, group, *x.shape[1:]), a)
+        jax.tree.map(lambda x: x.reshape(x.shape[0] // group, group, *x.shape[1:]), a)
         for a, flag in zip(arguments, in_members, strict=True)
         if flag
     )
@@ -144,7 +156,7 @@ def _in_groups(function: Any, group: int, in_members: tuple[bool, ...], out_axes
     def merge(axis: int) -> Callable[[jax.Array], jax.Array]:
         def one(x: jax.Array) -> jax.Array:
             x = jax.numpy.moveaxis(x, 0, axis)
-            return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+            return x.reshape(*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
 
         return one
 

@@ -16,7 +16,7 @@ from flax import struct
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.learning.episodes import play_episodes, totals
+from jaxrl_suite.learning.episodes import play_episodes, random_actions, totals
 from jaxrl_suite.learning.tabular import random_greedy
 
 PATIENCE = 10
@@ -78,7 +78,7 @@ def gorp(env: Any, env_params: Any, config: GORPConfig) -> Agent:
     def update(key: jax.Array, state: GORPState, step: jax.Array) -> tuple[GORPState, Metrics]:
         key_play, key_explore, key_tie = jax.random.split(key, 3)
         place = jnp.arange(horizon)[:, None]
-        explored = jax.random.randint(key_explore, (horizon, count), 0, num_actions, jnp.int32)
+        explored = random_actions(key_explore, (horizon, count), num_actions)
         tried = jnp.repeat(jnp.asarray(sequences, jnp.int32), config.episodes, axis=1)  # [k, A^k m]
         tried = tried[jnp.clip(place[:, 0] - step, 0, depth - 1)]
         beyond = jnp.where(place < step + depth, tried, explored)

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxrl_suite.agent import Agent, Metrics, agent_factory
 from jaxrl_suite.envs.enumeration import enumerate_env
+from jaxrl_suite.envs.params import fingerprint
 from jaxrl_suite.envs.successors import SuccessorMDP
 from jaxrl_suite.envs.tabular import NumberedStates, TabularMDP
 from jaxrl_suite.envs.wrappers import StickyActions
@@ -51,12 +52,23 @@ class JudgedState(NamedTuple):
     solved: jax.Array
 
 
+_judges: dict[Any, Judge] = {}
+
+
 def judge_of(env: Any, env_params: Any, horizon: int | None = None) -> Judge:
-    """The judge of a small environment, plain or in `StickyActions`: its table, written out if need be.
+    """The judge of a small environment, plain or in `StickyActions`: its table, written out if need be. The same
+    arguments give the same judge.
 
     Raises:
         ConfigError: for one that cannot be written out (see `enumerate_env`), or whose episodes have no longest length.
     """
+    arguments = (env, fingerprint(env_params, env.id), horizon)
+    if arguments not in _judges:
+        _judges[arguments] = _judge(env, env_params, horizon)
+    return _judges[arguments]
+
+
+def _judge(env: Any, env_params: Any, horizon: int | None) -> Judge:
     repeat_probability = 0.0
     if isinstance(env, StickyActions):
         repeat_probability = float(env_params.stick_probability)
@@ -118,8 +130,8 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
     """`factory`, whose agents report how good they are.
 
     Metrics: `judge/return`, the exact value of the greedy policy after every `every`-th update, NaN in between;
-    `judge/solved_steps`, int32, the environment steps at which it first lacked no more than `SOLVED` of what there is to
-    gain, 0 while it never did.
+    `judge/solved_steps`, int32, the environment steps at which it first lacked no more than `SOLVED` of what there is
+    to gain, 0 while it never did.
 
     Args:
         stops: a member finishes once it has solved its task. Not for agents with a replay buffer: a member that can

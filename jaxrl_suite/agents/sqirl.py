@@ -11,7 +11,7 @@ it from then on. Exploration is random and learning is regression: nothing else 
 short.
 
 Two regressors, which share all data of all steps:
-    network    one Q-network with k heads, Q^1 ... Q^k, trained on a replay buffer; weights, buffer and optimiser persist
+    network    one Q-network with k heads, Q^1 ... Q^k, and a replay buffer; weights, buffer and optimiser persist
     table      means over all samples of a state and action: for environments whose observation is a state's number
 """
 
@@ -30,9 +30,9 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.observations import number_of_states, shows_number, state_number
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
-from jaxrl_suite.learning.episodes import Episodes, play_episodes, returns_to_go, totals
+from jaxrl_suite.learning.episodes import Episodes, play_episodes, random_actions, returns_to_go, totals
 from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso
-from jaxrl_suite.learning.tabular import random_greedy
+from jaxrl_suite.learning.tabular import random_greedy, stored
 
 PROGRAM = "the authors' published program"
 PATIENCE = 10
@@ -45,7 +45,12 @@ class SQIRLConfig:
 
     learning_rate: float = sweepable(1e-4, "step size of Adam", symbol="alpha", source=PROGRAM, above=0)
     discount: float = sweepable(
-        1.0, "discount factor; the program uses 0.99 on sticky gridworlds", symbol="gamma", source=PROGRAM, low=0, high=1
+        1.0,
+        "discount factor; the program uses 0.99 on sticky gridworlds",
+        symbol="gamma",
+        source=PROGRAM,
+        low=0,
+        high=1,
     )
     max_grad_norm: float = sweepable(10.0, "limit on the global norm of the gradient", source=PROGRAM, above=0)
     loss_memory: float = sweepable(
@@ -168,16 +173,15 @@ def sqirl_agent(info: AgentInfo, regressor: Regressor, max_env_steps: int = 0) -
     num_actions = int(env.action_space(env_params).n)
 
     def init(key: jax.Array) -> SQIRLState:
-        key_memory, key_policy = jax.random.split(key)
-        memory = regressor.init(key_memory)
-        policy = regressor.freeze(key_policy, memory)
+        memory = regressor.init(key)
+        policy = regressor.freeze(key, memory)
         frozen = jax.tree.map(lambda x: jnp.zeros((config.horizon, *x.shape), x.dtype), policy)
         none = jnp.zeros((), jnp.int32)
         return SQIRLState(memory, policy, frozen, none, none, none)
 
     def update(key: jax.Array, state: SQIRLState, step: jax.Array) -> tuple[SQIRLState, Metrics]:
-        key_collect, key_learn, key_freeze = jax.random.split(key, 3)
-        played = collect(key_collect, state, step)
+        key_play, key_explore, key_learn, key_freeze = jax.random.split(key, 4)
+        played = collect(key_play, key_explore, state, step)
         idle = jnp.where(jnp.any(played.is_random), 0, state.idle + 1).astype(jnp.int32)
         is_over = idle > PATIENCE
         memory, diagnostics = regressor.learn(key_learn, state.memory, played, step, is_over)
@@ -197,10 +201,9 @@ def sqirl_agent(info: AgentInfo, regressor: Regressor, max_env_steps: int = 0) -
         metrics |= {"stored/count": jnp.sum(played.is_random).astype(jnp.int32), "finished": is_over | is_spent}
         return state, metrics
 
-    def collect(key: jax.Array, state: SQIRLState, step: jax.Array) -> Round:
+    def collect(key_play: jax.Array, key_explore: jax.Array, state: SQIRLState, step: jax.Array) -> Round:
         """m episodes: frozen policies before in-episode step `step`, random actions from it on."""
-        key_play, key_explore = jax.random.split(key)
-        explored = jax.random.randint(key_explore, (config.horizon, config.episodes), 0, num_actions, jnp.int32)
+        explored = random_actions(key_explore, (config.horizon, config.episodes), num_actions)
 
         def choose(t: jax.Array, observation: Any, noise: Any) -> jax.Array:
             explored_now, frozen = noise
@@ -301,9 +304,7 @@ def q_network(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
 
         def loss(params: Any, scale: jax.Array, batch: Samples) -> tuple[jax.Array, jax.Array]:
             of_actions = jnp.take_along_axis(heads(params, batch.observation), batch.action[:, None, None], axis=-1)
-            y = targets(
-                batch.returns, batch.reward, batch.done, heads(params, batch.next_observation), config.discount
-            )
+            y = targets(batch.returns, batch.reward, batch.done, heads(params, batch.next_observation), config.discount)
             errors = jnp.mean((of_actions[..., 0] - y) ** 2, axis=0)
             mixed = config.loss_memory * scale + (1.0 - config.loss_memory) * jax.lax.stop_gradient(errors)
             scale = jnp.where(scale > 0, mixed, jax.lax.stop_gradient(errors))
@@ -351,7 +352,7 @@ SMALLEST_LOSS = 1e-20
 
 class TableMemory(NamedTuple):
     """Sums over samples of a state and action: their number, returns and rewards, [S, A]; and how many went on to each
-    state, [S, A, S]. q: Q^k, [S, A]."""
+    state, float32 [S, A, S], or [S, A, 0] where nothing is planned with it. q: Q^k, [S, A]."""
 
     count: jax.Array
     returns: jax.Array
@@ -366,21 +367,26 @@ def q_table(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
 
     def init(key: jax.Array) -> TableMemory:
         zeros = jnp.zeros((num_states, num_actions))
-        return TableMemory(zeros, zeros, zeros, jnp.zeros((num_states, num_actions, num_states)), zeros)
+        # By far the largest part: whole numbers, which float32 holds up to 16 million.
+        following = jnp.zeros((num_states, num_actions, num_states if config.depth > 1 else 0), jnp.float32)
+        return TableMemory(zeros, zeros, zeros, following, zeros)
 
     def learn(key: jax.Array, memory: TableMemory, played: Round, step: jax.Array, is_over: jax.Array) -> Any:
         episodes, one = played.episodes, played.is_random.astype(played.returns.dtype)
         here, following = state_number(episodes.observation), state_number(episodes.next_observation)
         pair = (here, episodes.action)
-        goes_on = jnp.where(episodes.done, 0.0, one)
         count = memory.count.at[pair].add(one)
         returns = memory.returns.at[pair].add(one * played.returns)
         reward = memory.reward.at[pair].add(one * episodes.reward)
-        follows = memory.following.at[(*pair, following)].add(goes_on)
         samples = jnp.maximum(count, 1.0)
-        q = returns / samples
+        q, follows = returns / samples, memory.following
+        if config.depth > 1:
+            goes_on = jnp.where(episodes.done, 0.0, one).astype(follows.dtype)
+            follows = stored(follows.at[(*pair, following)].add(goes_on))
         for _ in range(config.depth - 1):
-            q = (reward + config.discount * follows @ jnp.max(q, axis=-1)) / samples
+            # As a sum of products XLA runs it along the rows; a batch of matrix-vector products is slower.
+            promised = jnp.sum(follows * jnp.max(q, axis=-1), axis=-1)
+            q = (reward + config.discount * promised) / samples
         return TableMemory(count, returns, reward, follows, q), {}
 
     def freeze(key: jax.Array, memory: TableMemory) -> jax.Array:
@@ -392,4 +398,3 @@ def q_table(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
 def act_by_table(policy: jax.Array, observation: jax.Array) -> jax.Array:
     """int32 actions of a policy int8 [S]."""
     return policy[state_number(observation)].astype(jnp.int32)
-

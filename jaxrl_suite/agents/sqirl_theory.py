@@ -55,9 +55,7 @@ def sqirl_theory(env: Any, env_params: Any, config: SQIRLTheoryConfig) -> Agent:
     """SQIRL's theoretical form on `env`. One update is one round; there are T."""
     regressor = {"table": fresh_table, "linear": fresh_linear}[config.regressor](env, env_params, config)
     steps = config.episodes * config.horizon
-    info = AgentInfo(
-        "sqirl_theory", env, env_params, config, steps, config.horizon, sqirl_theory, precision="float64"
-    )
+    info = AgentInfo("sqirl_theory", env, env_params, config, steps, config.horizon, sqirl_theory, precision="float64")
     return sqirl_agent(info, regressor)
 
 

@@ -3,7 +3,17 @@
 Experiments live in a checkout's `experiments/<paper>/experiment.py`; `jaxrl reproduce PAPER/ITEM` runs them.
 """
 
-from jaxrl_suite.reproduction.experiment import SCALES, Cell, Experiment, Item, Target, Training
+from jaxrl_suite.reproduction.experiment import SCALES, Cell, Estimate, Experiment, Item, Target, Training
 from jaxrl_suite.reproduction.loading import list_experiments, load_experiment
 
-__all__ = ["SCALES", "Cell", "Experiment", "Item", "Target", "Training", "list_experiments", "load_experiment"]
+__all__ = [
+    "SCALES",
+    "Cell",
+    "Estimate",
+    "Experiment",
+    "Item",
+    "Target",
+    "Training",
+    "list_experiments",
+    "load_experiment",
+]

@@ -2,9 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 
@@ -39,7 +37,9 @@ class Training:
     """What is trained once and measured in any number of cells.
 
     name: unique in the item, of letters, digits and `-._`. agent, env: names. config, env_options: changes to the
-    agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record.
+    agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record. judge_every:
+    if positive, so many updates apart the greedy policy is evaluated exactly (`agents.judged`); stops: a seed ends once
+    it is judged to have solved its task.
     """
 
     name: str
@@ -49,23 +49,41 @@ class Training:
     seeds: int
     record_every: int = 1
     env_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    judge_every: int = 0
+    stops: bool = False
+
+
+class Estimate(NamedTuple):
+    """A number over something else than seeds: its 95 % interval, and over how many of what (`24 tasks`)."""
+
+    value: float
+    low: float
+    high: float
+    over: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One number of a table: the mean over seeds of `measure(run)`, float64 [seed].
+    """One number of a table.
 
-    training: name of the training. target: what it is held against, if anything. deviation: how our protocol departs
+    training: name of the training: the number is the mean over seeds of `measure(run)`, float64 [seed]. Of several
+    trainings, a tuple of names: `measure({name: run})` gives an `Estimate`. None: `measure()` gives an exact number.
+    target: what it is held against, if anything. deviation: how our protocol departs
     from the target's, with the reason; "" if it does not. digits: after the point, when printed.
     """
 
     row: str
     column: str
-    training: str
-    measure: Callable[[Any], np.ndarray]
+    training: str | tuple[str, ...] | None
+    measure: Callable[..., Any]
     target: Target | None = None
     deviation: str = ""
     digits: int = 1
+
+    @property
+    def trainings(self) -> tuple[str, ...]:
+        """Names of all trainings it needs."""
+        return (self.training,) if isinstance(self.training, str) else self.training or ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +106,9 @@ class Item:
         if len(set(names)) < len(names):
             raise ConfigError(f"{self.name}: two trainings have the same name")
         for cell in self.cells:
-            if cell.training not in names:
-                raise UnknownNameError("training", cell.training, names)
+            for name in cell.trainings:
+                if name not in names:
+                    raise UnknownNameError("training", name, names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """An item's numbers as a table, figure and arrays, and what was written about them read back."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite.config import to_dict
-from jaxrl_suite.reproduction.experiment import KINDS, Cell, Experiment, Item
+from jaxrl_suite.reproduction.experiment import KINDS, Cell, Estimate, Experiment, Item
 from jaxrl_suite.results.statistics import aggregate
 from jaxrl_suite.results.tables import csv_table, latex_table, markdown_table
 from jaxrl_suite.results.verdicts import verdict
@@ -18,20 +19,32 @@ COLUMNS = ("row", "number", "seeds", "ours", "95 % interval", *KINDS, "margin", 
 
 def measure(item: Item, runs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every cell of the item, measured: plain values for JSON."""
-    return [_measured(cell, item, runs[cell.training]) for cell in item.cells]
+    return [_measured(cell, item, runs) for cell in item.cells]
 
 
-def _measured(cell: Cell, item: Item, run: Any) -> dict[str, Any]:
-    scores = np.asarray(cell.measure(run), np.float64)
+def _estimate(cell: Cell, runs: Mapping[str, Any]) -> tuple[Estimate, list[float], bool]:
+    """(the cell's number, the scores of its seeds if it is over seeds, whether so few seeds could decide anything)."""
+    if cell.training is None:
+        value = float(cell.measure())
+        return Estimate(value, value, value, "exact"), [], False
+    if isinstance(cell.training, tuple):
+        return cell.measure({name: runs[name] for name in cell.training}), [], False
+    scores = np.asarray(cell.measure(runs[cell.training]), np.float64)
     mean = aggregate(scores).mean
+    return Estimate(mean.value, mean.low, mean.high, str(len(scores))), scores.tolist(), True
+
+
+def _measured(cell: Cell, item: Item, runs: Mapping[str, Any]) -> dict[str, Any]:
+    found, scores, is_over_seeds = _estimate(cell, runs)
     target = cell.target
     row: dict[str, Any] = {
         "row": cell.row,
         "column": cell.column,
         "training": cell.training,
-        "scores": scores.tolist(),
-        "mean": mean.value,
-        "interval": [mean.low, mean.high],
+        "scores": scores,
+        "over": found.over,
+        "mean": found.value,
+        "interval": [found.low, found.high],
         "digits": cell.digits,
         "deviation": cell.deviation,
         "target": None,
@@ -39,7 +52,8 @@ def _measured(cell: Cell, item: Item, run: Any) -> dict[str, Any]:
     }
     if target is not None:
         row["target"] = {"value": target.value, "margin": target.margin, "kind": target.kind, "source": target.source}
-        held = (mean.low, mean.high, target.value, target.margin, len(scores), item.least_seeds, cell.deviation)
+        seeds = len(scores) if is_over_seeds else item.least_seeds
+        held = (found.low, found.high, target.value, target.margin, seeds, item.least_seeds, cell.deviation)
         row["verdict"] = verdict(*held)
     return row
 
@@ -51,14 +65,16 @@ def rows_of(cells: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def _row(cell: Mapping[str, Any]) -> list[str]:
     def number(value: float) -> str:
+        if not math.isfinite(value):
+            return "" if math.isnan(value) else "never"
         return f"{value:,.{cell['digits']}f}"
 
     target = cell["target"]
     beside = [number(target["value"]) if target and target["kind"] == kind else "" for kind in KINDS]
     margin = f"{target['margin']:.3g}" if target else ""
     low, high = cell["interval"]
-    ours = [number(cell["mean"]), f"[{number(low)}, {number(high)}]"]
-    return [cell["row"], cell["column"], str(len(cell["scores"])), *ours, *beside, margin, cell["verdict"]]
+    interval = "" if low == high or math.isnan(low) else f"[{number(low)}, {number(high)}]"
+    return [cell["row"], cell["column"], cell["over"], number(cell["mean"]), interval, *beside, margin, cell["verdict"]]
 
 
 def write(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxrl_suite
-from jaxrl_suite.agents import agent_named
+from jaxrl_suite.agents import agent_named, judge_of, judged
 from jaxrl_suite.envs import make
 from jaxrl_suite.reproduction.experiment import Item, Training
 from jaxrl_suite.results.store import RunStore
@@ -25,7 +25,10 @@ def agent_of(training: Training) -> Any:
     """The agent that a training is of. Raises ConfigError for settings that cannot work."""
     factory = agent_named(training.agent)
     env, params = make(training.env, **training.env_options)
-    return factory(env, params, factory.config_class(**training.config))  # type: ignore[attr-defined]
+    config = factory.config_class(**training.config)  # type: ignore[attr-defined]
+    if training.judge_every:
+        factory = judged(factory, judge_of(env, params), training.judge_every, training.stops)
+    return factory(env, params, config)
 
 
 def run_training(training: Training, root: Path, show: bool = False, seeds: Any = None) -> Any:
@@ -35,7 +38,13 @@ def run_training(training: Training, root: Path, show: bool = False, seeds: Any 
         seeds: other seeds than the training's own.
     """
     agent, seeds = agent_of(training), training.seeds if seeds is None else seeds
-    what = {**describe(agent.info), "seeds": seeds, "record_every": training.record_every, "code": _code()}
+    what = {
+        **describe(agent.info),
+        "seeds": seeds,
+        "record_every": training.record_every,
+        "judge": [training.judge_every, training.stops],
+        "code": _code(),
+    }
     path = root / f"{training.name}-{digest(what)}"
     if not (path / "manifest.json").exists():
         return train(agent, seeds=seeds, record_every=training.record_every, out=path, show=show)

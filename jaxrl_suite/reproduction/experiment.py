@@ -67,9 +67,9 @@ class Cell:
     """One number of a table.
 
     training: name of the training: the number is the mean over seeds of `measure(run)`, float64 [seed]. Of several
-    trainings, a tuple of names: `measure({name: run})` gives an `Estimate`. None: `measure()` gives an exact number.
-    target: what it is held against, if anything. deviation: how our protocol departs
-    from the target's, with the reason; "" if it does not. digits: after the point, when printed.
+    trainings, a tuple of names: `measure({name: scores of its seeds})` gives an `Estimate`. None: `measure()` gives an
+    exact number. target: what it is held against, if anything. deviation: how our protocol departs from the target's,
+    with the reason; "" if it does not. digits: after the point, when printed.
     """
 
     row: str
@@ -90,7 +90,8 @@ class Cell:
 class Item:
     """A table or figure. least_seeds: with fewer a verdict is `inconclusive`. notes: printed below the table.
 
-    figure: draws from `{training name: Run}` to a path without ending.
+    figure: draws from `{training name: Run}` to a path without ending. score: a run's scores, float64 [seed], of which
+    cells over several trainings are made.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Item:
     least_seeds: int = 5
     notes: Sequence[str] = ()
     figure: Callable[[Mapping[str, Any], Any], None] | None = None
+    score: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         names = [training.name for training in self.trainings]
@@ -109,6 +111,8 @@ class Item:
             for name in cell.trainings:
                 if name not in names:
                     raise UnknownNameError("training", name, names)
+            if isinstance(cell.training, tuple) and self.score is None:
+                raise ConfigError(f"{self.name}: {cell.column} is over several trainings, which needs a score")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,23 +19,30 @@ COLUMNS = ("row", "number", "seeds", "ours", "95 % interval", *KINDS, "margin", 
 
 def measure(item: Item, runs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every cell of the item, measured: plain values for JSON."""
-    return [_measured(cell, item, runs) for cell in item.cells]
+    scores = scores_of(item, runs)
+    return [_measured(cell, item, runs, scores) for cell in item.cells]
 
 
-def _estimate(cell: Cell, runs: Mapping[str, Any]) -> tuple[Estimate, list[float], bool]:
+def scores_of(item: Item, runs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """{training: float64 [seed]} where the item has a score."""
+    score = item.score
+    return {} if score is None else {name: np.asarray(score(run), np.float64) for name, run in runs.items()}
+
+
+def _estimate(cell: Cell, runs: Mapping[str, Any], all_scores: Any) -> tuple[Estimate, list[float], bool]:
     """(the cell's number, the scores of its seeds if it is over seeds, whether so few seeds could decide anything)."""
     if cell.training is None:
         value = float(cell.measure())
         return Estimate(value, value, value, "exact"), [], False
     if isinstance(cell.training, tuple):
-        return cell.measure({name: runs[name] for name in cell.training}), [], False
+        return cell.measure({name: all_scores[name] for name in cell.training}), [], False
     scores = np.asarray(cell.measure(runs[cell.training]), np.float64)
     mean = aggregate(scores).mean
     return Estimate(mean.value, mean.low, mean.high, str(len(scores))), scores.tolist(), True
 
 
-def _measured(cell: Cell, item: Item, runs: Mapping[str, Any]) -> dict[str, Any]:
-    found, scores, is_over_seeds = _estimate(cell, runs)
+def _measured(cell: Cell, item: Item, runs: Mapping[str, Any], all_scores: Any) -> dict[str, Any]:
+    found, scores, is_over_seeds = _estimate(cell, runs, all_scores)
     target = cell.target
     row: dict[str, Any] = {
         "row": cell.row,
@@ -109,6 +116,7 @@ def write(
         "title": item.title,
         "cells": cells,
         "trainings": trainings,
+        "scores": {name: scores.tolist() for name, scores in scores_of(item, runs).items()},
         "notes": list(item.notes),
         "provenance": made_with,
     }

@@ -106,7 +106,7 @@ def learning_curves(
         axes.set_xlim(left=0)
         # The legend reads from top to bottom as the lines end.
         _legend(axes, np.argsort([-np.nan_to_num(band.iqm[-1]) for band in bands], kind="stable"))
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def performance_profiles(
@@ -149,7 +149,7 @@ def performance_profiles(
         axes.set(xlabel=xlabel, ylabel="fraction of runs above τ", ylim=(0, 1.02))
         axes.set_xlim(thresholds[0], thresholds[-1])
         _legend(axes, range(len(arrays)))
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _interval(confidence: float) -> str:
@@ -222,7 +222,8 @@ def human_number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _saved(figure: "Figure", path: str | os.PathLike | None) -> "Figure":
+def saved(figure: "Figure", path: str | os.PathLike | None) -> "Figure":
+    """Writes the figure as SVG and PNG, whatever the ending of `path`; None writes nothing."""
     if path is None:
         return figure
     import matplotlib

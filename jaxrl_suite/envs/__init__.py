@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.envs.base import BaseEnv
     from jaxrl_suite.envs.bridge import read_bridge
     from jaxrl_suite.envs.enumeration import enumerate_env
+    from jaxrl_suite.envs.gridworld_images import grid_image
     from jaxrl_suite.envs.gridworlds import GridWorld
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
     from jaxrl_suite.envs.successors import SuccessorMDP
@@ -36,6 +37,7 @@ _HOMES = {
     "VectorEnv": "vector",
     "adapt": "adapter",
     "enumerate_env": "enumeration",
+    "grid_image": "gridworld_images",
     "list_envs": "registry",
     "make": "registry",
     "read_bridge": "bridge",
@@ -56,6 +58,7 @@ __all__ = [
     "VectorEnv",
     "adapt",
     "enumerate_env",
+    "grid_image",
     "list_envs",
     "make",
     "read_bridge",

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     )
     from jaxrl_suite.solvers.plans import plan_value
     from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
+    from jaxrl_suite.solvers.sample_complexity import (
+        GorpHorizon,
+        effective_horizon_bound,
+        gorp_effective_horizon,
+        planning_window_bound,
+        ucb_steps,
+        worst_case_steps,
+    )
 
 _EFFECTIVE_HORIZON = (
     "action_gaps",
@@ -42,6 +50,14 @@ _EFFECTIVE_HORIZON = (
     "solvable_depth",
     "stochastic_effective_horizons",
 )
+_SAMPLE_COMPLEXITY = (
+    "GorpHorizon",
+    "effective_horizon_bound",
+    "gorp_effective_horizon",
+    "planning_window_bound",
+    "ucb_steps",
+    "worst_case_steps",
+)
 _HOMES = {
     "Evaluation": "dynamic_programming",
     "Solution": "dynamic_programming",
@@ -50,6 +66,7 @@ _HOMES = {
     "policy_iteration": "dynamic_programming",
     "value_iteration": "dynamic_programming",
     **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
+    **dict.fromkeys(_SAMPLE_COMPLEXITY, "sample_complexity"),
     "plan_value": "plans",
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
@@ -57,9 +74,12 @@ _HOMES = {
 
 __all__ = [
     "Evaluation",
+    "GorpHorizon",
     "Solution",
     "action_gaps",
     "covering_length",
+    "effective_horizon_bound",
+    "gorp_effective_horizon",
     "gorp_episodes",
     "gorp_success",
     "greedy_returns",
@@ -67,13 +87,16 @@ __all__ = [
     "plan_value",
     "planning_values",
     "planning_window",
+    "planning_window_bound",
     "policy_evaluation",
     "policy_iteration",
     "reachable",
     "simple_bound",
     "solvable_depth",
     "stochastic_effective_horizons",
+    "ucb_steps",
     "value_iteration",
+    "worst_case_steps",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -6,8 +6,9 @@ arXiv 2312.08369). The papers' texts were not at hand: definitions follow the au
 
 Functions take an MDP with a horizon T as successor indices (`jaxrl_suite.envs.SuccessorMDP`, or anything with its
 fields): `successors` and `probabilities` [S, A, B], `rewards` [S, A], `initial` [S]. Rewards are undiscounted. Q^1 is
-the action value of uniformly random play, Q^(k+1) one step of optimal planning on Q^k: an MDP is solved at depth k if
-every policy greedy in Q^k, with every tie resolved in every way, is optimal.
+the action value of random play, Q^(k+1) one step of optimal planning on Q^k: an MDP is solved at depth k if every
+policy greedy in Q^k, with every tie resolved in every way, is optimal. Random play is uniform, or what is given as
+`exploration`: how often it takes each action, [A] or by state [S, A], in any unit.
 
 Only state values are kept, [T + 1, S]; action values are made from those of the next step where they are needed, so
 that a million states and actions fit in memory.
@@ -28,8 +29,8 @@ TIE = 1e-9
 
 
 class Values(NamedTuple):
-    """State values at each step, float64 [T + 1, S], zero at the last: of uniformly random play, of the best and of the
-    worst policy."""
+    """State values at each step, float64 [T + 1, S], zero at the last: of random play, of the best and of the worst
+    policy."""
 
     random: Any
     best: Any
@@ -48,14 +49,18 @@ class SimpleBound(NamedTuple):
 
 
 @exact
-def planning_values(mdp: Any) -> Values:
-    """Values of random, best and worst play from every state at every step."""
+def planning_values(mdp: Any, exploration: Any = None) -> Values:
+    """Values of random, best and worst play from every state at every step.
+
+    Args:
+        exploration: how often random play takes each action, [A] or [S, A], in any unit; None: all equally often.
+    """
 
     def backup(following: Values, _: Any) -> tuple[Values, Values]:
         of_random, of_best, of_worst = (_action_values(mdp, value) for value in following)
         best, worst = jnp.max(of_best, axis=-1), jnp.min(of_worst, axis=-1)
         # Rounding must not put the random policy outside what is possible.
-        here = Values(jnp.clip(jnp.mean(of_random, axis=-1), worst, best), best, worst)
+        here = Values(jnp.clip(_explored(of_random, exploration), worst, best), best, worst)
         return here, here
 
     zeros = jnp.zeros(mdp.num_states, mdp.rewards.dtype)
@@ -74,9 +79,9 @@ def reachable(mdp: Any) -> Any:
 
 
 @exact
-def solvable_depth(mdp: Any) -> Any:
+def solvable_depth(mdp: Any, exploration: Any = None) -> Any:
     """min_k, int32: the least depth at which the MDP is solved, at most T."""
-    values = planning_values(mdp)
+    values = planning_values(mdp, exploration)
     return _least_depth(mdp, values.random, values.best)
 
 
@@ -87,13 +92,13 @@ def planning_window(mdp: Any) -> Any:
     return _least_depth(mdp, jnp.zeros_like(values.random), values.best)
 
 
-def greedy_returns(mdp: Any, depths: int = 5) -> Any:
+def greedy_returns(mdp: Any, depths: int = 5, exploration: Any = None) -> Any:
     """J_1 ... J_depths, float64 [depths]: what the worst policy that is greedy in Q^k is worth from the start."""
-    return _greedy_returns(mdp, jnp.arange(depths))
+    return _greedy_returns(mdp, jnp.arange(depths), exploration)
 
 
 @exact
-def _greedy_returns(mdp: Any, depths: Any) -> Any:
+def _greedy_returns(mdp: Any, depths: Any, exploration: Any) -> Any:
     def at_depth(values: jax.Array, _: Any) -> tuple[jax.Array, jax.Array]:
         def backup(worst: jax.Array, following: jax.Array) -> tuple[jax.Array, jax.Array]:
             q = _action_values(mdp, following)
@@ -105,20 +110,20 @@ def _greedy_returns(mdp: Any, depths: Any) -> Any:
         worst, deeper = jax.lax.scan(backup, zeros, values[1:], reverse=True)
         return _with_end(deeper), jnp.sum(mdp.initial * worst)
 
-    return jax.lax.scan(at_depth, planning_values(mdp).random, depths)[1]
+    return jax.lax.scan(at_depth, planning_values(mdp, exploration).random, depths)[1]
 
 
-def action_gaps(mdp: Any, depths: int = 5) -> tuple[Any, Any]:
+def action_gaps(mdp: Any, depths: int = 5, exploration: Any = None) -> tuple[Any, Any]:
     """Delta_k, float64 [depths] each: the least gap between tied-best and other values of Q^k, inf where all tie.
 
     Returns:
         (over all states that some policy visits; over those that policies greedy in Q^k visit).
     """
-    return _action_gaps(mdp, jnp.arange(depths))
+    return _action_gaps(mdp, jnp.arange(depths), exploration)
 
 
 @exact
-def _action_gaps(mdp: Any, depths: Any) -> Any:
+def _action_gaps(mdp: Any, depths: Any, exploration: Any) -> Any:
     visited = reachable(mdp)
 
     def at_depth(values: jax.Array, _: Any) -> Any:
@@ -136,20 +141,20 @@ def _action_gaps(mdp: Any, depths: Any) -> Any:
         (_, *gaps), deeper = jax.lax.scan(forward, (mdp.initial > 0, none, none), (values[1:], visited))
         return _with_end(deeper), tuple(gaps)
 
-    return jax.lax.scan(at_depth, planning_values(mdp).random, depths)[1]
+    return jax.lax.scan(at_depth, planning_values(mdp, exploration).random, depths)[1]
 
 
-def stochastic_effective_horizons(mdp: Any, depths: int = 5) -> Any:
+def stochastic_effective_horizons(mdp: Any, depths: int = 5, exploration: Any = None) -> Any:
     """H-bar_k = k + log_A(1 / Delta_k^2), float64 [depths], over all states some policy visits; inf at depths below
     `solvable_depth`. The least of them is the stochastic effective horizon. Rewards are taken to sum to at most one.
     """
     import numpy as np
 
     k = np.arange(1, depths + 1)
-    gaps, _ = action_gaps(mdp, depths)
+    gaps, _ = action_gaps(mdp, depths, exploration)
     with np.errstate(divide="ignore"):
         found = k - 2.0 * np.log(gaps) / np.log(mdp.num_actions)
-    return np.where(k >= int(solvable_depth(mdp)), found, np.inf)
+    return np.where(k >= int(solvable_depth(mdp, exploration)), found, np.inf)
 
 
 @exact
@@ -166,17 +171,17 @@ def covering_length(mdp: Any) -> tuple[Any, Any]:
         return following, states
 
     met = jnp.max(jax.lax.scan(forward, mdp.initial, length=mdp.horizon, xs=None)[1], axis=0) / mdp.num_actions
-    is_counted = (met > 0) & ~_is_end(mdp)
+    is_counted = (met > 0) & ~is_end(mdp)
     least = jnp.min(jnp.where(is_counted, met, jnp.inf))
     pairs = jnp.sum(is_counted) * mdp.num_actions
     return jnp.log(2.0 * pairs) / least, least
 
 
 @exact
-def simple_bound(mdp: Any) -> SimpleBound:
+def simple_bound(mdp: Any, exploration: Any = None) -> SimpleBound:
     """The bound of Theorem 5.4 of the NeurIPS paper, with the published program's constant 16 (the statement, from
     memory, has 6). For deterministic MDPs."""
-    values = planning_values(mdp)
+    values = planning_values(mdp, exploration)
     actions, total = mdp.num_actions, mdp.horizon
 
     def spread_of(_: Any, here: Any) -> Any:
@@ -219,6 +224,14 @@ def simple_bound(mdp: Any) -> SimpleBound:
     loop = (jnp.ones((), jnp.int32), start, values.random, first, jnp.full(total, jnp.nan))
     _, found, _, _, by_depth = jax.lax.while_loop(lambda x: x[0] < x[1].horizon, at_depth, loop)
     return found._replace(by_depth=by_depth)
+
+
+def _explored(q: jax.Array, exploration: Any) -> jax.Array:
+    """Mean of action values [S, A] under random play: [S]."""
+    if exploration is None:
+        return jnp.mean(q, axis=-1)
+    weights = jnp.asarray(exploration)
+    return jnp.sum(q * weights, axis=-1) / jnp.sum(weights, axis=-1)
 
 
 def _least_depth(mdp: Any, first: jax.Array, best: jax.Array) -> jax.Array:
@@ -270,7 +283,7 @@ def _spread(mdp: Any, is_played: jax.Array) -> jax.Array:
     return jnp.zeros(mdp.num_states, bool).at[mdp.successors].max(may_follow)
 
 
-def _is_end(mdp: Any) -> jax.Array:
+def is_end(mdp: Any) -> jax.Array:
     """bool [S]: states that are never left and pay nothing."""
     own = jnp.arange(mdp.num_states)[:, None, None]
     stays = jnp.all((mdp.successors == own) | (mdp.probabilities == 0), axis=(1, 2))

@@ -21,14 +21,17 @@ from jaxrl_suite.precision import exact
 from jaxrl_suite.solvers.effective_horizon import REWARD_PRECISION, planning_values
 
 TIES = ("first", "random")
+LARGEST_BLOCK = 1 << 22
+"""Numbers of an array above which the nodes of an integral are not computed all at once."""
 
 
-def gorp_success(mdp: Any, depth: int, episodes: int, ties: str = "random") -> float:
+def gorp_success(mdp: Any, depth: int, episodes: int, ties: str = "random", exploration: Any = None) -> float:
     """The probability with which GORP returns an optimal plan.
 
     Args:
         depth: k, actions of a sequence. episodes: m, for each sequence.
         ties: which of the sequences with the largest mean is kept: the first in lexicographic order, or any of them.
+        exploration: how it goes on after a sequence; as in `planning_values`.
 
     Raises:
         ConfigError: for an MDP that is not deterministic, or whose returns are not 0 or 1; for sizes below 1.
@@ -38,31 +41,40 @@ def gorp_success(mdp: Any, depth: int, episodes: int, ties: str = "random") -> f
             raise ConfigError(f"{name} = {value!r}: must be a whole number >= 1")
     if ties not in TIES:
         raise ConfigError(f"ties = {ties!r}: must be one of {', '.join(TIES)}")
+    require_deterministic(mdp)
     _require_binary(mdp)
-    # Sums fit in arrays of a power of two, so that nearby m share a program.
-    capacity = 1 << int(episodes).bit_length()
-    return float(_success(int(depth), capacity, ties)(mdp, float(episodes)))
+    # Sums fit in arrays of a power of four, so that nearby m share a program.
+    bits = int(episodes).bit_length()
+    capacity = 1 << (bits + bits % 2)
+    return float(_success(int(depth), capacity, ties)(mdp, float(episodes), exploration))
 
 
-def gorp_episodes(mdp: Any, depth: int, ties: str = "random", most: int = 1_000_000) -> int | None:
+def gorp_episodes(
+    mdp: Any, depth: int, ties: str = "random", most: int = 1_000_000, exploration: Any = None
+) -> int | None:
     """m_k: the least number of episodes a sequence with which GORP succeeds with probability 1/2 or more.
 
     More episodes are taken never to be worse. Returns None if `most` are not enough.
     """
     low, high = 0, 1
-    while gorp_success(mdp, depth, high, ties) < 0.5:
+    while gorp_success(mdp, depth, high, ties, exploration) < 0.5:
         if high >= most:
             return None
         low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if gorp_success(mdp, depth, middle, ties) >= 0.5 else (middle, high)
+        is_enough = gorp_success(mdp, depth, middle, ties, exploration) >= 0.5
+        low, high = (low, middle) if is_enough else (middle, high)
     return high
 
 
-def _require_binary(mdp: Any) -> None:
+def require_deterministic(mdp: Any) -> None:
+    """Raises ConfigError where the start or a step of an MDP depends on chance."""
     if (np.asarray(mdp.probabilities).max(axis=-1) < 1.0).any() or np.asarray(mdp.initial).max() < 1.0:
         raise ConfigError("mdp: its steps depend on chance: must be deterministic")
+
+
+def _require_binary(mdp: Any) -> None:
     rewards = np.asarray(mdp.rewards)
     if not np.isin(rewards, (0.0, 1.0)).all():
         raise ConfigError(f"mdp: rewards such as {rewards[~np.isin(rewards, (0.0, 1.0))][0]:g}: must be 0 or 1")
@@ -87,11 +99,11 @@ def _pays_later(mdp: Any) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _success(depth: int, capacity: int, ties: str) -> Any:
-    """The recursion of these sizes, compiled: (mdp, m < capacity) -> probability."""
+    """The recursion of these sizes, compiled: (mdp, m < capacity, exploration) -> probability."""
 
     @exact
-    def success(mdp: Any, episodes: Any) -> Any:
-        values = planning_values(mdp)
+    def success(mdp: Any, episodes: Any, exploration: Any) -> Any:
+        values = planning_values(mdp, exploration)
         # Which of the successors it is; B is 1 but where somebody left room.
         which = jnp.argmax(mdp.probabilities, axis=-1)
         following = jnp.take_along_axis(mdp.successors, which[..., None], axis=-1)[..., 0]  # [S, A]
@@ -134,23 +146,34 @@ def _wins(chance: jax.Array, episodes: jax.Array, capacity: int, ties: str) -> j
     choose = gammaln(episodes + 1) - gammaln(sums + 1) - gammaln(missed + 1)
     at = jnp.where(sums <= episodes, jnp.exp(choose + xlogy(sums, p) + xlog1py(missed, -p)), 0.0)
     below = jnp.concatenate([jnp.zeros_like(at[..., :1]), jnp.cumsum(at, axis=-1)[..., :-1]], axis=-1)
-    arms = chance.shape[-1]
     if ties == "first":
-        nodes, weights = np.zeros(1), np.ones(1)
+        beats = _by_others(below, below + at)
     else:
         # A tie is broken in an arm's favour with 1 / (1 + number of others): the integral of z^number over [0, 1].
-        nodes, weights = np.polynomial.legendre.leggauss(arms // 2 + 1)
-        nodes, weights = (nodes + 1.0) / 2.0, weights / 2.0
+        nodes, weights = np.polynomial.legendre.leggauss(chance.shape[-1] // 2 + 1)
+        at_once = max(1, min(len(nodes), LARGEST_BLOCK // at.size))
+        missing = (0, -len(nodes) % at_once)
+        blocks = [np.pad(x, missing).reshape(-1, at_once) for x in ((nodes + 1.0) / 2.0, weights / 2.0)]
 
-    def win(arm: int) -> jax.Array:
-        others = jnp.arange(arms) != arm
-        counted = jnp.arange(arms) > arm if ties == "first" else None
+        def add(beats: jax.Array, block: Any) -> tuple[jax.Array, None]:
+            z, weight = (x[:, None, None, None] for x in block)
+            beaten = below + z * at
+            return beats + jnp.sum(weight * _by_others(beaten, beaten), axis=0), None
 
-        def beaten(node: Any) -> jax.Array:
-            tied = jnp.where(counted[:, None], at, 0.0) if counted is not None else node * at
-            return jnp.prod(jnp.where(others[:, None], below + tied, 1.0), axis=-2)
+        beats, _ = jax.lax.scan(add, jnp.zeros_like(at), blocks)
+    return jnp.sum(at * beats, axis=-1)
 
-        beats = sum(weight * beaten(node) for node, weight in zip(nodes, weights, strict=True))
-        return jnp.sum(at[..., arm, :] * beats, axis=-1)
 
-    return jnp.stack([win(arm) for arm in range(arms)], axis=-1)
+def _by_others(earlier: jax.Array, later: jax.Array) -> jax.Array:
+    """For each arm, the product of `earlier` over the arms before it and of `later` over those after it.
+
+    Arms are the last axis but one.
+    """
+
+    def times(product: jax.Array, factor: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return product * factor, product
+
+    earlier, later = jnp.moveaxis(earlier, -2, 0), jnp.moveaxis(later, -2, 0)
+    ones = jnp.ones_like(earlier[0])
+    before, after = jax.lax.scan(times, ones, earlier)[1], jax.lax.scan(times, ones, later, reverse=True)[1]
+    return jnp.moveaxis(before * after, 0, -2)

@@ -63,6 +63,8 @@ def test_what_is_not_defined():
     assert all(math.isnan(v) for v in (*tied.spearman, *tied.kendall))
     assert tied.ratio.value == pytest.approx(1.25)
     assert tied.ratio.low < 1.25 < tied.ratio.high
+    # Of three problems, every ninth resampled set has one thrice, and no correlation.
+    assert pairwise([1, 2, 3], [4, 5, 6]).spearman == pytest.approx((1.0, 1.0, 1.0))
     unsolved = bound_quality([1, 2, 3], [INF, INF, INF], budget=10)
     assert all(math.isnan(v) for v in unsolved[:3])
     assert unsolved.accuracy == 0.0

@@ -12,6 +12,7 @@ _BASELINES = "conservative_baselines"
 
 MODULES = {
     "ppo": "ppo",
+    "dqn": "dqn",
     "stepmix": "stepmix",
     "epsmix": "stepmix",
     "baseline_only": _BASELINES,
@@ -27,6 +28,7 @@ MODULES = {
 
 _CONFIGS = {
     "PPOConfig": "ppo",
+    "DQNConfig": "dqn",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
     "SQIRLConfig": "sqirl",
@@ -39,6 +41,7 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "ConservativeConfig",
+    "DQNConfig",
     "GORPConfig",
     "LinearProgramConfig",
     "PPOConfig",
@@ -49,6 +52,7 @@ __all__ = [
     "bpi_ucbvi",
     "budget_exploration",
     "dope",
+    "dqn",
     "epsmix",
     "gorp",
     "judge_of",
@@ -63,6 +67,7 @@ __all__ = [
 if TYPE_CHECKING:
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp

@@ -148,7 +148,8 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     )
 
     def q_values(params: Any, observation: Any) -> jax.Array:
-        return network.apply(params, (), observation)[1]
+        outputs: Any = network.apply(params, (), observation)
+        return outputs[1]
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)

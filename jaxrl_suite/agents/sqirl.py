@@ -31,7 +31,7 @@ from jaxrl_suite.envs.observations import number_of_states, shows_number, state_
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.episodes import Episodes, play_episodes, random_actions, returns_to_go, totals
-from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso
+from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
 from jaxrl_suite.learning.tabular import random_greedy, stored
 
 PROGRAM = "the authors' published program"
@@ -77,6 +77,7 @@ class SQIRLConfig:
                 f"SQIRLConfig.buffer_capacity = {self.buffer_capacity}: must hold a round's "
                 f"{self.episodes * self.horizon} transitions"
             )
+        check_hidden_sizes("SQIRLConfig", self.hidden_sizes)
 
 
 class Regressor(NamedTuple):
@@ -264,8 +265,11 @@ def q_network(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
     torso = MLP(config.hidden_sizes, config.activation, rank) if config.module is None else as_torso(config.module)
     network = Network(torso, config.depth * num_actions, 1.0)
     optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam()))
-    # More than T (T + 1) / 2 samples an episode slot are never stored.
-    capacity = min(config.buffer_capacity, config.episodes * horizon * (horizon + 1) // 2)
+    # More is never stored: T (T + 1) / 2 samples an episode slot, and no round begins beyond the limit on steps.
+    most = config.episodes * horizon * (horizon + 1) // 2
+    if config.max_env_steps:
+        most = min(most, config.max_env_steps + config.episodes * horizon)
+    capacity = min(config.buffer_capacity, most)
     most_batches = math.ceil(config.episodes * horizon * config.num_epochs / config.batch_size)
 
     def heads(params: Any, observation: Any) -> jax.Array:

@@ -111,7 +111,8 @@ def pairwise(
     spearman, kendall = _correlations(x, y, np.ones((1, len(x))))[:, 0]
     intervals = [_interval(sample, confidence) for sample in (*correlations, ratios)]
     values = (float(spearman), float(kendall), ratio)
-    return Pairwise(len(x), *(Interval(value, *ends) for value, ends in zip(values, intervals, strict=True)), solved)
+    by_rank, by_pair, of_ratios = (Interval(v, *ends) for v, ends in zip(values, intervals, strict=True))
+    return Pairwise(len(x), by_rank, by_pair, of_ratios, solved)
 
 
 def bound_quality(bound: ArrayLike, empirical: ArrayLike, budget: float) -> BoundQuality:

@@ -109,10 +109,14 @@ def pairwise(
     correlations = np.concatenate([_correlations(x, y, _multiplicities(chunk)) for chunk in chunks], axis=1)
     ratios = np.median((x / y)[drawn], axis=1)
     spearman, kendall = _correlations(x, y, np.ones((1, len(x))))[:, 0]
-    intervals = [_interval(sample, confidence) for sample in (*correlations, ratios)]
-    values = (float(spearman), float(kendall), ratio)
-    by_rank, by_pair, of_ratios = (Interval(v, *ends) for v, ends in zip(values, intervals, strict=True))
-    return Pairwise(len(x), by_rank, by_pair, of_ratios, solved)
+    of_spearman, of_kendall, of_ratio = (_interval(sample, confidence) for sample in (*correlations, ratios))
+    return Pairwise(
+        problems=len(x),
+        spearman=Interval(float(spearman), *of_spearman),
+        kendall=Interval(float(kendall), *of_kendall),
+        ratio=Interval(ratio, *of_ratio),
+        solved=solved,
+    )
 
 
 def bound_quality(bound: ArrayLike, empirical: ArrayLike, budget: float) -> BoundQuality:

@@ -154,9 +154,10 @@ def bridge_lite(scale: str) -> Item:
     trainings = [t for by_learner in found.by_task.values() for learner in learners for t in by_learner[learner]]
     plain = [t.label for t in found.tasks if not t.is_sticky]
     sticky = [t.label for t in found.tasks if t.is_sticky]
+    groups = {"plain tasks": plain, "sticky tasks": sticky}
     cells = [
         *complexity_cells(found, learners),
-        *solved_cells(found, learners, {"plain tasks": plain, "sticky tasks": sticky}),
+        *solved_cells(found, learners, {k: v for k, v in groups.items() if v}),
         *pair_cells(found),
         *(cell for group in (depth_cells, bound_cells) if scale != "smoke" for cell in group(found)),
     ]

@@ -1,5 +1,6 @@
 """BRIDGE-lite: SQIRL, GORP, PPO and DQN on small tasks whose effective horizons are known exactly."""
 
+import functools
 import math
 import sys
 import tomllib
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite import solvers
-from jaxrl_suite.reproduction import Cell, Estimate, Experiment, Item, Target, Training
+from jaxrl_suite.reproduction import Cell, Estimate, Experiment, Item, Target
+from jaxrl_suite.reproduction import Training as AnyTraining
 from jaxrl_suite.reproduction.loading import import_file
 from jaxrl_suite.results.plots import saved
 from jaxrl_suite.results.rankings import bound_quality, pairwise
@@ -20,6 +22,8 @@ tasks = sys.modules.get("jaxrl_experiments_sqirl_tasks") or import_file(
 )
 KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
 REFERENCE = "independent float64 program"
+# Two hundred programs that run for seconds.
+Training = functools.partial(AnyTraining, quick_compile=True)
 BUDGET = {"smoke": 10_240, "cpu": 100_000, "full": 5_000_000}
 SEEDS = {"smoke": 2, "cpu": 5, "full": 5}
 LEARNERS = ("PPO", "DQN", "SQIRL", "GORP")
@@ -65,18 +69,18 @@ def slug(text: str) -> str:
     return text.replace(", ", "-").replace(" ", "-")
 
 
-def trainings_of(task: Any, scale: str) -> dict[str, list[Training]]:
+def trainings_of(task: Any, scale: str) -> dict[str, list[AnyTraining]]:
     """What is trained on a task, by learner; several settings are a search, of which the best counts."""
     budget, seeds = BUDGET[scale], SEEDS[scale]
     table_id, table_options = task.as_table()
     mlp = {"hidden_sizes": (64, 64), "activation": "relu", "discount": task.discount}
 
-    def plain(name: str, agent: str, config: dict, every: int, records: int = 1) -> Training:
+    def plain(name: str, agent: str, config: dict, every: int, records: int = 1) -> AnyTraining:
         return Training(
             f"{slug(task.label)}-{name}", agent, task.env, config, seeds, records, task.env_options, judge_every=every
         )
 
-    def stopping(name: str, agent: str, config: dict, env: str, options: dict) -> Training:
+    def stopping(name: str, agent: str, config: dict, env: str, options: dict) -> AnyTraining:
         return Training(f"{slug(task.label)}-{name}", agent, env, config, seeds, 1, options, judge_every=1, stops=True)
 
     ppo = {

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "dqn": "dqn_throughput",
     "stepmix": "stepmix_speed",
     "effective-horizon": "effective_horizon",
+    "sqirl": "sqirl_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -18,6 +18,7 @@ HOW = (
     Option("devices", int, None, "how many devices to use; default: all that JAX shows (CPU: one a core)", "N"),
     Option("group", int, None, "members batched together on a device; default: all, or what fits the memory", "N"),
     Option("chunk", int, None, "the most updates between two looks at progress; default: about a second's worth", "N"),
+    Option("quick_compile", bool, False, "compile with fewer optimisations: sooner ready, slower: for short runs"),
     Option("save_every", float, 30.0, "seconds between checkpoints", "S"),
     Option("sinks", str, "", "log to these too: tensorboard, wandb", "A,B"),
     Option("quiet", bool, False, "no progress and no table: print the run directory alone"),
@@ -34,7 +35,7 @@ def runner_options(values: Values) -> dict[str, Any]:
     """
     sinks = tuple(name.strip() for name in values["sinks"].split(",") if name.strip())
     require_sinks(sinks, members=1)
-    names = ("devices", "group", "chunk", "save_every")
+    names = ("devices", "group", "chunk", "quick_compile", "save_every")
     return {name: values[name] for name in names} | {"sinks": sinks, "show": not values["quiet"]}
 
 

@@ -39,7 +39,7 @@ class Training:
     name: unique in the item, of letters, digits and `-._`. agent, env: names. config, env_options: changes to the
     agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record. judge_every:
     if positive, so many updates apart the greedy policy is evaluated exactly (`agents.judged`); stops: a seed ends once
-    it is judged to have solved its task.
+    it is judged to have solved its task. quick_compile: as in the runner's `Options`.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Training:
     env_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     judge_every: int = 0
     stops: bool = False
+    quick_compile: bool = False
 
 
 class Estimate(NamedTuple):

@@ -47,7 +47,8 @@ def run_training(training: Training, root: Path, show: bool = False, seeds: Any 
     }
     path = root / f"{training.name}-{digest(what)}"
     if not (path / "manifest.json").exists():
-        return train(agent, seeds=seeds, record_every=training.record_every, out=path, show=show)
+        options = {"record_every": training.record_every, "quick_compile": training.quick_compile}
+        return train(agent, seeds=seeds, out=path, show=show, **options)
     if RunStore.open(path).manifest["status"] == "finished":
         say(f"{training.name}: done before, kept in {path}")
         return load(path, agent)

@@ -22,11 +22,13 @@ REPLICATED = PartitionSpec()
 
 
 class Plan(NamedTuple):
-    """How members are executed. devices: how many; group: members batched on one; padded: members run in all."""
+    """How members are executed. devices: how many; group: members batched on one; padded: members run in all;
+    quick_compile: as in `Options`."""
 
     devices: int
     group: int
     padded: int
+    quick_compile: bool = False
 
 
 def use_cores(count: int | None = None) -> None:

@@ -23,6 +23,7 @@ def make_program(agent: Agent, members: Members, options: Options, record_every:
     if agent.info.host_stepped:
         return HostProgram(agent.info, members, record_every)
     plan = placement.make_plan(members.count, options.devices, options.group)
+    plan = plan._replace(quick_compile=options.quick_compile)
     return Program(agent.info, members, plan, record_every)
 
 
@@ -39,6 +40,7 @@ def compile_to_fit(agent: Agent, program: AnyProgram) -> tuple[AnyProgram, float
             break
         members, old = program.members, program.plan
         plan = placement.make_plan(members.count, old.devices, old.group // 2)
+        plan = plan._replace(quick_compile=old.quick_compile)
         say(f"{needed / 2**20:.0f} MiB would not fit the {free / 2**20:.0f} MiB free: groups of {plan.group} members")
         program = Program(agent.info, members, plan, program.every)
         spent += program.compile()

@@ -178,6 +178,8 @@ def _go_on(job: Job, store: RunStore) -> Run:
 def _planned(options: Options, manifest: dict[str, Any]) -> Options:
     """The options with the devices and groups the run was begun with, as far as this machine has them."""
     plan = manifest.get("plan") or {}
+    # Other machine code would differ in the last bits.
+    options = dataclasses.replace(options, quick_compile=plan.get("quick_compile", False))
     if options.devices is not None or options.group is not None or not plan:
         return options
     if plan["devices"] > jax.local_device_count():

@@ -1,4 +1,5 @@
-"""Two virtual CPU devices of one thread each for every test, so that sharded code really has something to share."""
+"""Two virtual CPU devices of one thread each for every test, so that sharded code really has something to share; and
+quick compilation."""
 
 import os
 import sys
@@ -7,3 +8,5 @@ if "jax" in sys.modules:
     raise RuntimeError("jax was imported before tests/conftest.py could ask for two CPU devices")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("NPROC", "2")
+# Tests compile much and compute little: a third of the time for the same numbers to rounding.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=1"

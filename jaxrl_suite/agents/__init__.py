@@ -12,6 +12,7 @@ _BASELINES = "conservative_baselines"
 
 MODULES = {
     "ppo": "ppo",
+    "dqn": "dqn",
     "stepmix": "stepmix",
     "epsmix": "stepmix",
     "baseline_only": _BASELINES,
@@ -24,6 +25,7 @@ MODULES = {
 
 _CONFIGS = {
     "PPOConfig": "ppo",
+    "DQNConfig": "dqn",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
 }
@@ -31,6 +33,7 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "ConservativeConfig",
+    "DQNConfig",
     "LinearProgramConfig",
     "PPOConfig",
     "agent_named",
@@ -38,6 +41,7 @@ __all__ = [
     "bpi_ucbvi",
     "budget_exploration",
     "dope",
+    "dqn",
     "epsmix",
     "opt_pess_lp",
     "ppo",
@@ -47,6 +51,7 @@ __all__ = [
 if TYPE_CHECKING:
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.stepmix import epsmix, stepmix

@@ -27,7 +27,7 @@ from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.distributions import Policy, policy_for
 from jaxrl_suite.learning.losses import clipped_surrogate, clipped_value_loss, explained_variance, value_loss
 from jaxrl_suite.learning.minibatches import sample_minibatches, sequence_minibatches
-from jaxrl_suite.learning.networks import ACTIVATIONS, GRU, MLP, Network, as_torso
+from jaxrl_suite.learning.networks import ACTIVATIONS, GRU, MLP, Network, as_torso, check_hidden_sizes
 from jaxrl_suite.learning.recurrence import has_memory, reset_memory, unroll
 
 CLEANRL = "CleanRL and PureJaxRL, CartPole"
@@ -80,10 +80,7 @@ class PPOConfig:
             samples, kind = self.num_envs, "num_envs (memory needs whole sequences)"
         if samples % self.num_minibatches:
             raise ConfigError(f"PPOConfig.num_minibatches = {self.num_minibatches}: must divide {kind} = {samples}")
-        if not all(isinstance(w, int) and w > 0 for w in self.hidden_sizes) or not self.hidden_sizes:
-            raise ConfigError(
-                f"PPOConfig.hidden_sizes = {self.hidden_sizes}: must be one or more positive whole numbers"
-            )
+        check_hidden_sizes("PPOConfig", self.hidden_sizes)
 
 
 class Params(NamedTuple):

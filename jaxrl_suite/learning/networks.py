@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite.errors import UnknownNameError
+from jaxrl_suite.errors import ConfigError, UnknownNameError
 from jaxrl_suite.learning.products import narrow_dot_general
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -30,6 +30,12 @@ def activation_fn(name: str) -> Callable[[jax.Array], jax.Array]:
     if name not in ACTIVATIONS:
         raise UnknownNameError("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]
+
+
+def check_hidden_sizes(config_name: str, widths: tuple[int, ...]) -> None:
+    """Raises ConfigError unless `widths` are those of one or more layers."""
+    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+        raise ConfigError(f"{config_name}.hidden_sizes = {widths}: must be one or more positive whole numbers")
 
 
 def _dense(width: int, scale: float) -> nn.Dense:

@@ -1,0 +1,246 @@
+"""Deep Q-learning (Mnih et al. 2015, doi 10.1038/nature14236), with the details that Stable-Baselines3 made usual.
+
+One network and its target copy, a ring of the last transitions in memory, uniform minibatches of it, the Huber loss,
+a global gradient norm, epsilon-greedy play whose epsilon falls linearly. Double Q-learning (van Hasselt et al. 2016,
+arXiv 1509.06461) is a switch.
+
+The update's index is the same for all members, so learning before the start and copying to the target are really
+skipped. The buffer is written and sampled without condition: a condition that it passed through would copy it.
+"""
+
+from typing import Any, NamedTuple
+
+import flashbax
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
+from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
+
+SB3 = "Stable-Baselines3"
+SQIRL = "SQIRL's comparison (Laidlaw et al. 2024), with Stable-Baselines3"
+MOST_ENV_STEPS = 2**31
+"""Environment steps of a member are counted in 32 bits."""
+
+
+@struct.dataclass
+class DQNConfig:
+    """Settings of DQN. Floats can be swept; everything else selects a program."""
+
+    learning_rate: float = sweepable(1e-4, "step size of Adam", symbol="alpha", source=SQIRL, above=0)
+    discount: float = sweepable(0.99, "discount factor", symbol="gamma", source=SB3, low=0, high=1)
+    exploration_fraction: float = sweepable(
+        0.1, "part of the budget over which epsilon falls from 1", source=SQIRL, above=0, high=1
+    )
+    final_epsilon: float = sweepable(
+        0.01, "chance of a random action after that, and in play that is not greedy", symbol="epsilon", source=SQIRL,
+        low=0, high=1,
+    )  # fmt: skip
+    max_grad_norm: float = sweepable(10.0, "limit on the global norm of the gradient", source=SQIRL, above=0)
+    total_updates: int = static(125_000, "budget: updates whose first part has epsilon fall", unit="updates", low=1)
+    num_envs: int = static(1, "parallel environments", symbol="N", unit="environments", source=SQIRL, low=1)
+    train_frequency: int = static(4, "steps an environment and update", unit="steps", source=SQIRL, low=1)
+    gradient_steps: int = static(1, "minibatches an update", source=SQIRL, low=1)
+    batch_size: int = static(32, "transitions a minibatch", unit="transitions", source=SQIRL, low=1)
+    buffer_size: int = static(100_000, "transitions kept", symbol="N", unit="transitions", source=SQIRL, low=1)
+    learning_starts: int = static(
+        0, "play at random and do not learn before (never before there is one minibatch)", unit="environment steps",
+        source=SQIRL, low=0,
+    )  # fmt: skip
+    target_period: int = static(
+        1000, "the target is copied by each update that reaches a multiple of it", symbol="C",
+        unit="environment steps", source=SQIRL, low=1,
+    )  # fmt: skip
+    double: bool = static(False, "the online network chooses the next action, the target network judges it")
+    hidden_sizes: tuple[int, ...] = static((64, 64), "widths of the hidden layers", source=SQIRL)
+    activation: str = static("relu", "activation of the torso", source=SQIRL, choices=tuple(ACTIVATIONS))
+    module: nn.Module | None = static(None, "a flax module that takes the torso's place (see learning/networks.py)")
+    truncation_is_termination: bool = static(False, "treat a time limit as an end; biases the value")
+    reset_pool: int = static(
+        0, "fresh starts drawn a step for all environments; 0: one each (see envs/vector.py)", low=0
+    )
+
+    def check(self) -> None:
+        check_hidden_sizes("DQNConfig", self.hidden_sizes)
+        steps = self.num_envs * self.train_frequency
+        if self.buffer_size < max(self.batch_size, steps):
+            raise ConfigError(
+                f"DQNConfig.buffer_size = {self.buffer_size}: must hold batch_size = {self.batch_size} transitions "
+                f"and an update's num_envs * train_frequency = {steps}"
+            )
+        if self.total_updates * steps >= MOST_ENV_STEPS:
+            raise ConfigError(
+                f"DQNConfig.total_updates = {self.total_updates}: with {steps} environment steps an update, "
+                f"must stay below {MOST_ENV_STEPS // steps}"
+            )
+        if hasattr(self.module, "initial_memory"):
+            raise ConfigError("DQNConfig.module: must have no memory; single transitions are replayed, not sequences")
+
+
+class Experience(NamedTuple):
+    """Transitions as they are replayed: the environment's own observations, and whether to bootstrap no further.
+
+    next_observation: what the step itself led to, before any reset.
+    """
+
+    observation: Any
+    action: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    next_observation: Any
+
+
+@struct.dataclass
+class DQNState:
+    """Parameters, the target's copy of them, optimiser state; replay buffer; environments and what they show, [N]."""
+
+    params: Any
+    target_params: Any
+    opt_state: Any
+    buffer: Any
+    env: Any
+    observation: Any
+
+
+def td_target(batch: Experience, choosing: jax.Array, judging: jax.Array, discount: Any) -> jax.Array:
+    """y = r + gamma Q_judging(s', argmax_a Q_choosing(s', a)), or r after an end. Values are [B, A], y is [B].
+
+    One network for both is Mnih et al. (2015), the online one choosing is van Hasselt et al. (2016), eq. 4.
+    """
+    next_value = value_of(judging, jnp.argmax(choosing, axis=-1))
+    return batch.reward + discount * jnp.where(batch.terminated, 0.0, next_value)
+
+
+def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
+    """Entries of `values` [..., A] at `action` [...]. A sum, because its gradient is cheaper than a gather's."""
+    return jnp.sum(values * jax.nn.one_hot(action, values.shape[-1]), axis=-1)
+
+
+def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
+    space = env.action_space(env_params)
+    if not hasattr(space, "n"):
+        raise ConfigError(f"dqn: {env.id} has a {type(space).__name__} of actions, must have a Discrete number of them")
+
+
+@agent_factory("dqn", DQNConfig, _check)
+def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
+    """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
+    vector = VectorEnv(env, config.num_envs, config.reset_pool)
+    num_actions = int(env.action_space(env_params).n)
+    rank = len(env.observation_space(env_params).shape)
+    torso = MLP(config.hidden_sizes, config.activation, rank) if config.module is None else as_torso(config.module)
+    network = Network(torso, num_actions, 1.0)
+    # Flattened: one operation on all parameters instead of a dozen small ones each.
+    optimizer = optax.flatten(
+        optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-8))
+    )
+    steps_per_update = config.num_envs * config.train_frequency
+    first_learning = max(config.learning_starts, config.batch_size)
+    replay = flashbax.make_item_buffer(
+        config.buffer_size, config.batch_size, config.batch_size, add_sequences=True, add_batches=True
+    )
+
+    def q_values(params: Any, observation: Any) -> jax.Array:
+        return network.apply(params, (), observation)[1]
+
+    def init(key: jax.Array) -> DQNState:
+        key_env, key_network = jax.random.split(key)
+        observation, env_state = vector.reset(key_env, env_params)
+        params = network.init(key_network, (), observation)
+        shapes = jax.eval_shape(collect, key, params, env_state, observation, jnp.zeros(()))[2]
+        item = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), shapes)
+        # Zeroed: flashbax leaves new memory as it found it, NaN and all.
+        buffer = jax.tree.map(jnp.zeros_like, replay.init(item))
+        return DQNState(params, params, optimizer.init(params), buffer, env_state, observation)
+
+    def update(key: jax.Array, state: DQNState, step: jax.Array) -> tuple[DQNState, Metrics]:
+        key_collect, key_sample = jax.random.split(key)
+        before, after = step * steps_per_update, (step + 1) * steps_per_update
+        epsilon = jnp.where(before < config.learning_starts, 1.0, epsilon_at(step))
+        env_state, observation, experience, metrics = collect(
+            key_collect, state.params, state.env, state.observation, epsilon
+        )
+        buffer = replay.add(state.buffer, experience)
+        batches = jax.vmap(replay.sample, (None, 0))(buffer, jax.random.split(key_sample, config.gradient_steps))
+        params, opt_state, diagnostics = jax.lax.cond(
+            after >= first_learning, learn, skip, state.params, state.opt_state, state.target_params, batches.experience
+        )
+        is_due = after // config.target_period > before // config.target_period
+        target_params = jax.lax.cond(is_due, lambda: params, lambda: state.target_params)
+        metrics |= diagnostics | {"exploration/epsilon": epsilon}
+        return DQNState(params, target_params, opt_state, buffer, env_state, observation), metrics
+
+    def epsilon_at(step: jax.Array) -> jax.Array:
+        """Linear from 1 to `final_epsilon` over the first `exploration_fraction` of the budget, then constant."""
+        progress = jnp.minimum(step / (config.exploration_fraction * config.total_updates), 1.0)
+        return 1.0 + progress * (config.final_epsilon - 1.0)
+
+    def collect(key: jax.Array, params: Any, env_state: Any, observation: Any, epsilon: jax.Array) -> Any:
+        """T steps of N environments: their state, what they show, the Experience [T, N], and the episodes' metrics."""
+        key_explore, key_env = jax.random.split(key)
+        chance, choice = jax.random.uniform(key_explore, (2, config.train_frequency, config.num_envs))
+        random_action = (choice * num_actions).astype(jnp.int32)
+        inputs = vector.draw(key_env, env_params, config.train_frequency)
+
+        def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
+            env_state, observation = carry
+            explores, random_action, env_inputs = inputs_t
+            action = jnp.where(explores, random_action, greedy_action(params, observation))
+            env_state, out = vector.step(env_state, action, env_params, env_inputs)
+            return (env_state, out.observation), (observation, action, out)
+
+        carry, (observation, action, steps) = jax.lax.scan(
+            act_and_step, (env_state, observation), (chance < epsilon, random_action, inputs)
+        )
+        is_end = steps.done if config.truncation_is_termination else steps.terminated
+        reward = steps.reward.astype(jnp.float32)
+        experience = Experience(observation, action, reward, is_end, steps.final_observation)
+        return *carry, experience, episode_metrics(steps)
+
+    def greedy_action(params: Any, observation: Any) -> jax.Array:
+        return jnp.argmax(q_values(params, observation), axis=-1).astype(jnp.int32)
+
+    def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
+        """One gradient step a minibatch; `batches` is [gradient_steps, B]."""
+
+        def one_batch(carry: tuple[Any, Any], batch: Experience) -> tuple[Any, Metrics]:
+            params, opt_state = carry
+            judging = q_values(target_params, batch.next_observation)
+            choosing = q_values(params, batch.next_observation) if config.double else judging
+            target = td_target(batch, choosing, judging, config.discount)
+            grads, diagnostics = jax.grad(loss, has_aux=True)(params, batch, target)
+            updates, opt_state = optimizer.update(grads, opt_state)
+            params = jax.tree.map(lambda p, u: p - config.learning_rate * u, params, updates)
+            return (params, opt_state), diagnostics
+
+        (params, opt_state), diagnostics = jax.lax.scan(one_batch, (params, opt_state), batches)
+        return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
+
+    def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
+        return params, opt_state, {"loss/td": jnp.full((), jnp.nan), "value/mean": jnp.full((), jnp.nan)}
+
+    def loss(params: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
+        """Mean Huber loss (its corner at 1) of the minibatch's temporal differences."""
+        value = value_of(q_values(params, batch.observation), batch.action)
+        huber = jnp.mean(optax.huber_loss(value, target))
+        return huber, {"loss/td": huber, "value/mean": jnp.mean(value)}
+
+    def start(key: jax.Array, state: DQNState) -> Any:
+        return ()
+
+    def act(key: jax.Array, state: DQNState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+        """The best action by the network; if not `greedy`, with chance `final_epsilon` a random one."""
+        action = greedy_action(state.params, observation)
+        if not greedy:
+            chance, choice = jax.random.uniform(key, (2,))
+            action = jnp.where(chance < config.final_epsilon, (choice * num_actions).astype(jnp.int32), action)
+        return action, memory
+
+    info = AgentInfo("dqn", env, env_params, config, steps_per_update, config.total_updates, dqn)
+    return Agent(init, update, start, act, info)

@@ -85,20 +85,32 @@ def _summary(name: str, rows: list[dict[str, Any]], ours: list[dict[str, Any]]) 
         "mean_return": mean_interval(scores(rows, kind)),
     }
     if ours and name != "ours":
-        by_pair = {row["pair"]: steps_per_second(row) for row in rows}
-        ratios = [steps_per_second(row) / by_pair[row["pair"]] for row in ours if row["pair"] in by_pair]
+        ratio = paired_ratio(ours, rows)
         difference = difference_interval(scores(ours, kind), scores(rows, kind))
         summary |= {"difference_of_returns": difference, "verdict": verdict(difference)}
-        if ratios:
-            summary["ratio"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+        if ratio:
+            summary["ratio"] = ratio
     return summary
 
 
-def table(summaries: list[dict[str, Any]]) -> Any:
+def paired_ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, float] | None:
+    """Our steps a second over theirs in the pairs that both have; None where there is none."""
+    by_pair = {row["pair"]: steps_per_second(row) for row in theirs}
+    ratios = [steps_per_second(row) / by_pair[row["pair"]] for row in ours if row["pair"] in by_pair]
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)} if ratios else None
+
+
+def ratio_between(rows: list[dict[str, Any]], members: int, ours: str, theirs: str) -> dict[str, float] | None:
+    """`paired_ratio` of two contestants by name, at one number of members."""
+    named = [[row for row in rows if (row["members"], row["contestant"]) == (members, n)] for n in (ours, theirs)]
+    return paired_ratio(*named)
+
+
+def table(summaries: list[dict[str, Any]], algorithm: str) -> Any:
     """A rich table of `summarise`'s output."""
     from rich.table import Table
 
-    view = Table(title="PPO on CartPole-v1, environment steps a second")
+    view = Table(title=f"{algorithm} on CartPole-v1, environment steps a second")
     for name, justify in COLUMNS.items():
         view.add_column(name, justify=justify)
     last = None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from worker_common import SETTINGS
+from worker_common import PPO_SETTINGS as SETTINGS
 
 WIDTHS = {"actor": (4, 64, 64, 2), "critic": (4, 64, 64, 1)}
 ROLLOUT = SETTINGS["num_envs"] * SETTINGS["rollout_length"]
@@ -20,15 +20,18 @@ ADAM_PASSES = 7
 """Arrays of the parameters' size that an Adam step moves: reads gradient, parameters, two moments; writes three."""
 
 
-def forward_operations() -> int:
-    """Floating-point operations (two a multiply-add) of the matrix products of both networks for one observation."""
-    return sum(2 * a * b for widths in WIDTHS.values() for a, b in itertools.pairwise(widths))
+Widths = dict[str, tuple[int, ...]]
 
 
-def backward_operations() -> int:
+def forward_operations(networks: Widths = WIDTHS) -> int:
+    """Floating-point operations (two a multiply-add) of the matrix products of all networks for one observation."""
+    return sum(2 * a * b for widths in networks.values() for a, b in itertools.pairwise(widths))
+
+
+def backward_operations(networks: Widths = WIDTHS) -> int:
     """Those of one sample's gradient: weights of every layer, inputs of every layer but the first."""
-    first = sum(2 * widths[0] * widths[1] for widths in WIDTHS.values())
-    return 2 * forward_operations() - first
+    first = sum(2 * widths[0] * widths[1] for widths in networks.values())
+    return 2 * forward_operations(networks) - first
 
 
 def operations_per_env_step() -> int:
@@ -36,8 +39,8 @@ def operations_per_env_step() -> int:
     return forward_operations() + SETTINGS["num_epochs"] * (forward_operations() + backward_operations())
 
 
-def num_parameters() -> int:
-    return sum((a + 1) * b for widths in WIDTHS.values() for a, b in itertools.pairwise(widths))
+def num_parameters(networks: Widths = WIDTHS) -> int:
+    return sum((a + 1) * b for widths in networks.values() for a, b in itertools.pairwise(widths))
 
 
 def optimizer_bytes_per_env_step() -> float:
@@ -86,15 +89,19 @@ def copy_rate(megabytes: int = 256) -> float:
     return 2 * numbers.nbytes / best_seconds(lambda: add(numbers))
 
 
-def measure(members: list[int], devices: int) -> dict[str, Any]:
-    """Rates of this machine, and the steps a second that each of them alone would allow."""
-    operations, traffic = operations_per_env_step(), optimizer_bytes_per_env_step()
+def measure(members: list[int], devices: int, operations: float, traffic: float, batch: int) -> dict[str, Any]:
+    """Rates of this machine, and the steps a second that each of them alone would allow.
+
+    Args:
+        operations, traffic: of one environment step: of matrix products, and the optimiser's bytes.
+        batch: samples of a minibatch.
+    """
     # A square product is split over the cores by the backend itself, or by us: the better of both is the peak.
     peak = max(matmul_rate((1, 2048, 2048, 2048), 1, 2), matmul_rate((devices, 2048, 2048, 2048), devices, 2))
     rows = []
     for count in members:
         splits = {d for d in (1, devices) if count % d == 0}
-        rate = max(matmul_rate((count, BATCH, 64, 64), d, max(8, 512 // count)) for d in splits)
+        rate = max(matmul_rate((count, batch, 64, 64), d, max(8, 512 // count)) for d in splits)
         rows.append({"members": count, "operations_per_second": rate, "steps_per_second": rate / operations})
     bandwidth = copy_rate()
     return {
@@ -108,15 +115,16 @@ def measure(members: list[int], devices: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(operations: float, traffic: float, batch: int) -> None:
+    """The command line of an algorithm's floor: prints `measure`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--members", type=int, nargs="+", required=True)
     parser.add_argument("--devices", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.devices > 1:
         os.environ["JAX_NUM_CPU_DEVICES"] = str(arguments.devices)
-    print(json.dumps(measure(arguments.members, arguments.devices)), flush=True)
+    print(json.dumps(measure(arguments.members, arguments.devices, operations, traffic, batch)), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(operations_per_env_step(), optimizer_bytes_per_env_step(), BATCH)

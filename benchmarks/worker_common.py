@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 ENV_ID = "CartPole-v1"
-# Under the names of our `PPOConfig`; each peer's worker says what it calls them. Torsos: 2 x 64.
-SETTINGS: dict[str, Any] = {
+HIDDEN_SIZES = (64, 64)
+# Under the names of our configs; each peer's worker says what it calls them.
+PPO_SETTINGS: dict[str, Any] = {
     "num_envs": 4,
     "rollout_length": 128,
     "num_epochs": 4,
@@ -27,12 +28,36 @@ SETTINGS: dict[str, Any] = {
     "max_grad_norm": 0.5,
     "activation": "tanh",
 }
+DQN_SETTINGS: dict[str, Any] = {
+    "num_envs": 4,
+    "train_frequency": 1,
+    "gradient_steps": 1,
+    "batch_size": 32,
+    "learning_starts": 32,
+    "learning_rate": 1e-3,
+    "discount": 0.99,
+    "exploration_fraction": 0.1,
+    "final_epsilon": 0.01,
+    "target_period": 500,
+    "max_grad_norm": 10.0,
+    "double": False,
+    "activation": "relu",
+}
+SETTINGS = {"ppo": PPO_SETTINGS, "dqn": DQN_SETTINGS}
+ENV_STEPS_PER_UPDATE = {
+    "ppo": PPO_SETTINGS["num_envs"] * PPO_SETTINGS["rollout_length"],
+    "dqn": DQN_SETTINGS["num_envs"] * DQN_SETTINGS["train_frequency"],
+}
 EVALUATION_EPISODES = 128
+EVALUATION_EPSILON = 0.005
+"""Rejax's own in the evaluation of its DQN."""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The arguments every worker takes. More than one device are virtual CPU devices, asked for before jax starts."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--algorithm", choices=tuple(SETTINGS), required=True)
+    parser.add_argument("--buffer-size", type=int, help="transitions that DQN keeps")
     parser.add_argument("--members", type=int, required=True)
     parser.add_argument("--updates", type=int, required=True)
     parser.add_argument("--seed-start", type=int, default=0)
@@ -47,9 +72,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def total_env_steps(updates: int) -> int:
+def total_env_steps(arguments: argparse.Namespace) -> int:
     """Environment steps of one member."""
-    return updates * SETTINGS["num_envs"] * SETTINGS["rollout_length"]
+    return arguments.updates * ENV_STEPS_PER_UPDATE[arguments.algorithm]
 
 
 def member_keys(members: int, seed_start: int, devices: int) -> Any:
@@ -111,7 +136,7 @@ def report(arguments: argparse.Namespace, peak: int, returns: dict[str, Any], **
         "members": arguments.members,
         "updates": arguments.updates,
         "seed_start": arguments.seed_start,
-        "env_steps": arguments.members * total_env_steps(arguments.updates),
+        "env_steps": arguments.members * total_env_steps(arguments),
         **measured,
         "peak_rss_bytes": peak,
         "jax": jax.__version__,

@@ -1,12 +1,16 @@
-"""Times this package's PPO through its public surface: one measurement a process, one line of JSON.
+"""Times this package's PPO or DQN through its public surface: one measurement a process, one line of JSON.
 
 Both kinds of score are given, so that each peer is met on the one it offers: final returns as `Run.final_returns`
 defines them, and 128 episodes of the final policy with sampled actions, played after the clock has stopped.
 """
 
+import dataclasses
 import time
 
 import worker_common as common
+
+RECORD_EVERY = {"ppo": 1, "dqn": 25}
+"""Updates a record of metrics: of DQN's, which are a hundred times as many, not each is kept."""
 
 
 def main() -> None:
@@ -16,14 +20,20 @@ def main() -> None:
     if arguments.threads is not None:
         jrl.use_cores(arguments.threads)
     env, params = jrl.make(common.ENV_ID)
-    config = jrl.agents.PPOConfig(**common.SETTINGS, hidden_sizes=(64, 64), total_updates=arguments.updates)
-    agent = jrl.agents.ppo(env, params, config)
+    factory = jrl.agents.agent_named(arguments.algorithm)
+    settings = common.SETTINGS[arguments.algorithm] | {"total_updates": arguments.updates}
+    if arguments.buffer_size is not None:
+        settings["buffer_size"] = arguments.buffer_size
+    config = factory.config_class(**settings, hidden_sizes=common.HIDDEN_SIZES)
+    agent = factory(env, params, config)
     seeds = list(range(arguments.seed_start, arguments.seed_start + arguments.members))
     started = time.perf_counter()
-    run = jrl.train(agent, seeds=seeds, updates=arguments.updates)
+    run = jrl.train(agent, seeds=seeds, updates=arguments.updates, record_every=RECORD_EVERY[arguments.algorithm])
     wall_seconds = time.perf_counter() - started
     peak = common.peak_rss_bytes()
 
+    if arguments.algorithm == "dqn":
+        agent = factory(env, params, dataclasses.replace(config, final_epsilon=common.EVALUATION_EPSILON))
     evaluation = jrl.evaluate(agent, run.state, seeds=seeds, episodes=common.EVALUATION_EPISODES, greedy=False)
     common.report(
         arguments,

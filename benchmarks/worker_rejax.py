@@ -1,32 +1,64 @@
-"""Times Rejax's PPO: one measurement a process, one line of JSON.
+"""Times Rejax's PPO or DQN: one measurement a process, one line of JSON.
 
 The peer's own scores come from an evaluation callback. Here that callback gives nothing, so the timed program holds
 training alone, and the peer's `evaluate` (128 episodes of the final policy, actions sampled) runs after the clock has
 stopped. Rejax's PPO has no learning-rate annealing, no orthogonal initialisation, clips gradients by value, and updates
-actor and critic apart; it keeps no training returns.
+actor and critic apart; its DQN has the squared loss, takes minibatches without replacement, acts by chance until
+learning starts and takes one step of all environments an iteration, so `train_frequency` is 1. Neither keeps training
+returns.
 """
 
+import argparse
+from typing import Any
+
 import worker_common as common
+
+
+def ppo_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = common.PPO_SETTINGS
+    same_names = ("num_epochs", "num_minibatches", "gae_lambda", "clip_eps", "ent_coef", "vf_coef")
+    return {name: settings[name] for name in same_names} | {"num_steps": settings["rollout_length"]}
+
+
+def dqn_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = common.DQN_SETTINGS
+    return {
+        "num_epochs": settings["gradient_steps"],
+        "batch_size": settings["batch_size"],
+        "buffer_size": arguments.buffer_size,
+        "fill_buffer": settings["learning_starts"],
+        "exploration_fraction": settings["exploration_fraction"],
+        "eps_end": settings["final_epsilon"],
+        "target_update_freq": settings["target_period"],
+        "polyak": 0.0,
+        "ddqn": settings["double"],
+    }
 
 
 def main() -> None:
     arguments = common.parse()
     import jax
-    from rejax import PPO
+    import rejax
     from rejax.evaluate import evaluate
 
-    settings = common.SETTINGS
-    same_names = ("num_envs", "num_epochs", "num_minibatches", "learning_rate", "max_grad_norm", "gae_lambda")
-    algorithm = PPO.create(
-        env=common.ENV_ID,
-        agent_kwargs={"activation": settings["activation"], "hidden_layer_sizes": (64, 64)},
-        num_steps=settings["rollout_length"],
-        gamma=settings["discount"],
-        **{name: settings[name] for name in (*same_names, "clip_eps", "ent_coef", "vf_coef")},
-        total_timesteps=common.total_env_steps(arguments.updates),
-        eval_freq=common.total_env_steps(arguments.updates),
-        skip_initial_evaluation=True,
-    ).replace(eval_callback=lambda algorithm, state, key: ())
+    settings = common.SETTINGS[arguments.algorithm]
+    # Its DQN has these sizes and takes no others.
+    sizes = {"hidden_layer_sizes": common.HIDDEN_SIZES} if arguments.algorithm == "ppo" else {}
+    own = {"ppo": ppo_settings, "dqn": dqn_settings}[arguments.algorithm](arguments)
+    algorithm = (
+        getattr(rejax, arguments.algorithm.upper())
+        .create(
+            env=common.ENV_ID,
+            agent_kwargs={"activation": settings["activation"], **sizes},
+            gamma=settings["discount"],
+            **{name: settings[name] for name in ("num_envs", "learning_rate", "max_grad_norm")},
+            **own,
+            total_timesteps=common.total_env_steps(arguments),
+            eval_freq=common.total_env_steps(arguments),
+            skip_initial_evaluation=True,
+        )
+        .replace(eval_callback=lambda algorithm, state, key: ())
+    )
 
     keys = common.member_keys(arguments.members, arguments.seed_start, arguments.devices)
     (state, _), seconds = common.time_batched(algorithm.train, keys)

@@ -6,7 +6,12 @@ from jaxrl_suite.cli import common
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 from jaxrl_suite.reproduction.loading import import_file
 
-BENCHMARKS = {"ppo": "ppo_throughput", "stepmix": "stepmix_speed", "effective-horizon": "effective_horizon"}
+BENCHMARKS = {
+    "ppo": "ppo_throughput",
+    "dqn": "dqn_throughput",
+    "stepmix": "stepmix_speed",
+    "effective-horizon": "effective_horizon",
+}
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 
 _HELP = f"""usage: jaxrl bench [NAME] [ARGUMENTS]

@@ -83,19 +83,19 @@ def test_the_buffer_is_a_ring_of_the_last_transitions(history):
     _, states, _ = history
     for count in (3, 13):
         buffer = states[count].buffer
-        kept = jax.tree.map(lambda x: np.roll(x[0], -(STEPS * count % 24), axis=0), buffer.experience)
+        oldest = STEPS * count % 24
+        kept = jax.tree.map(lambda x, oldest=oldest: np.roll(x[0], -oldest, axis=0), buffer.experience)
         if count == 3:
             assert not kept.observation[:12].any()
             kept = jax.tree.map(lambda x: x[12:], kept)
         assert bool(buffer.is_full) == (count == 13)
-        assert int(buffer.current_index) == STEPS * count % 24
+        assert int(buffer.current_index) == oldest
         follows = np.all(kept.next_observation[:-2] == kept.observation[2:], axis=1)
         assert np.array_equal(follows, ~kept.terminated[:-2])
         last = np.where(kept.terminated[-2:, None], states[count].observation, kept.next_observation[-2:])
         np.testing.assert_array_equal(last, states[count].observation)
         assert np.all(kept.reward == 1.0)
-    # With 0, 1, 2, 3 of an episode's end among 24 the comparison above would say little.
-    assert follows.sum() > 15
+    assert follows.sum() > 15, "most of the last steps do not end an episode"
 
 
 def test_targets_by_hand():

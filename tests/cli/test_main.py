@@ -217,7 +217,7 @@ def test_bench_outside_a_checkout(capsys, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("agent", MODULES)
 def test_the_options_of_every_agent_can_be_read(capsys, agent):
-    env = "CartPole-v1" if agent == "ppo" else "tabular/golden-ratio"
+    env = "CartPole-v1" if agent in ("ppo", "dqn") else "tabular/golden-ratio"
     assert main(["train", agent, env, "--help"]) == 0
     assert "--total-updates" in capsys.readouterr().out
 

@@ -1,0 +1,79 @@
+"""Times our DQN beside Rejax's: same jax, same settings, in turns. The protocol is `ppo_throughput`'s.
+
+An update is one step of 4 environments and one minibatch of 32, so that both take a gradient step every 4 environment
+steps. Callable as `main(argv)`; `jaxrl bench dqn` does so from a checkout.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import comparison
+import side_by_side
+
+from jaxrl_suite.errors import ConfigError, JaxrlError
+
+NOTES = {
+    "ours": "final_returns: training episodes ended in the last tenth of the updates. Bootstraps through time limits; "
+    "Huber loss; minibatches with replacement. run_seconds: compiled updates only, as for the peer.",
+    "rejax": "evaluated_returns: 128 episodes of the final policy, untimed (marked * in the table; compared with the "
+    "same of ours), epsilon 0.005 for both. Squared loss, time limits taken for ends, gradients clipped by value, "
+    "other initialisation; minibatches without replacement, which costs time in proportion to the buffer.",
+    "memory": "peak resident memory of the whole process, imports and compiler included.",
+    "floor": "matrix products and Adam's traffic only; neither replay, nor random numbers, nor the environment.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(side_by_side.Options):
+    """DQN throughput beside Rejax; an update is 4 environment steps and a gradient step.
+
+    Attributes:
+        buffer_size: transitions that each member keeps.
+    """
+
+    updates: int = 25_000
+    pairs: int = 3
+    plain: bool = True
+    out: Path = side_by_side.HERE / "results" / "dqn_throughput.json"
+    buffer_size: int = 10_000
+
+    def check(self) -> None:
+        super().check()
+        if self.buffer_size < 32:
+            raise ConfigError(f"buffer_size = {self.buffer_size}: must be >= 32, a minibatch")
+
+
+def one_device_lines(rows: list[dict[str, Any]], members: tuple[int, ...]) -> list[str]:
+    """Both on one device, with XLA's own number of threads, as they run where nobody asks for more."""
+    lines = []
+    for count in members:
+        ratio = comparison.ratio_between(rows, count, side_by_side.PLAIN, "rejax")
+        if ratio:
+            numbers = "{median:.2f} ({min:.2f}-{max:.2f})".format(**ratio)
+            lines.append(f"{count} members, one device each: ours / rejax {numbers}")
+    return lines
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    import tyro
+
+    options = tyro.cli(Options, args=argv, prog="dqn_throughput")
+    benchmark = side_by_side.Benchmark("dqn", "dqn_floor.py", NOTES, ("rejax",))
+    try:
+        options.check()
+        arguments = ("--buffer-size", str(options.buffer_size))
+        field = side_by_side.contestants_of("dqn", {"rejax": ()}, options, arguments)
+        result = side_by_side.run(benchmark, field, options)
+    except JaxrlError as error:
+        return side_by_side.report_error(error)
+    side_by_side.show(benchmark, result, options, one_device_lines(result["rows"], options.members))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -25,10 +25,14 @@ def load(name):
     return module
 
 
-driver = load("ppo_throughput")
+ppo = load("ppo_throughput")
+dqn = load("dqn_throughput")
+driver = load("side_by_side")
 comparison = load("comparison")
 environments = load("peer_environments")
 floor = load("ppo_floor")
+dqn_floor = load("dqn_floor")
+workers = load("worker_common")
 
 
 def row(contestant, pair, run_seconds, returns, members=2):
@@ -97,6 +101,45 @@ def test_floor_counts_every_matrix_product():
     assert floor.operations_per_env_step() == forward + 4 * (forward + floor.backward_operations())
     assert floor.num_parameters() == (320 + 4160 + 130) + (320 + 4160 + 65)
     assert floor.optimizer_bytes_per_env_step() == pytest.approx(9155 * 4 * 7 / 32)
+
+
+def test_floor_of_dqn_counts_a_gradient_step():
+    """Multiply-adds: 4*64 + 64*64 + 64*2, two operations each; the first layer needs no gradient of its inputs."""
+    forward = 2 * (256 + 4096 + 128)
+    assert dqn_floor.operations_per_gradient_step() == 32 * (2 * forward + 2 * forward - 2 * 256)
+    assert dqn_floor.operations_per_env_step() == forward + dqn_floor.operations_per_gradient_step() / 4
+    assert dqn_floor.optimizer_bytes_per_env_step() == (320 + 4160 + 130) * 4 * 7 / 4
+
+
+def test_both_on_one_device_are_paired():
+    rows = []
+    for pair, (ours, theirs) in enumerate([(1.0, 2.0), (1.0, 5.0), (2.0, 6.0)]):
+        rows += [row("ours", pair, 0.1, []), row(driver.PLAIN, pair, ours, []), row("rejax", pair, theirs, [])]
+    assert comparison.ratio_between(rows, 2, driver.PLAIN, "rejax") == {"median": 3.0, "min": 2.0, "max": 5.0}
+    assert dqn.one_device_lines(rows, (2, 8)) == ["2 members, one device each: ours / rejax 3.00 (2.00-5.00)"]
+
+
+def test_contestants_are_told_their_algorithm(monkeypatch):
+    """Ours on all devices and on one, the peer with its own setting and with ours."""
+    monkeypatch.setattr(driver.peer_environments, "python_of", lambda peer, root: Path("python"))
+    options = dqn.Options(devices=2, plain=True)
+    field = driver.contestants_of("dqn", {"rejax": ("--own",)}, options, ("--buffer-size", "50"))
+    names = [(who.name, who.devices, who.like_ours) for who in field]
+    both = [("ours", 2, True), (driver.PLAIN, 1, False), ("rejax", 1, False), ("rejax, cores as ours", 2, True)]
+    assert names == both
+    common = ("--algorithm", "dqn", "--buffer-size", "50")
+    assert [who.arguments for who in field] == [common, common, (*common, "--own"), (*common, "--own")]
+    assert ppo.peers_of(ppo.Options()) == {"rejax": ()}
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
+def test_settings_are_fields_of_the_config(algorithm):
+    """A worker passes them on by name; steps an update are what the agent says."""
+    import jaxrl_suite as jrl
+
+    factory = jrl.agents.agent_named(algorithm)
+    agent = factory(*jrl.make(workers.ENV_ID), factory.config_class(**workers.SETTINGS[algorithm]))
+    assert agent.info.env_steps_per_update == workers.ENV_STEPS_PER_UPDATE[algorithm]
 
 
 @pytest.mark.parametrize("peer", ["rejax", "purejaxrl"])
@@ -177,19 +220,25 @@ def test_contestants_alternate_and_the_file_holds_all(tmp_path, monkeypatch):
         return row(who.name, pair, 1.0 if who.name == "ours" else 4.0, [500.0] * members, members)
 
     three = [driver.Contestant(n, "-", Path("-"), d) for n, d in (("ours", 2), ("peer", 1), ("peer, cores as ours", 2))]
-    monkeypatch.setattr(driver, "contestants", lambda options: three)
     monkeypatch.setattr(driver, "measure", fake)
     monkeypatch.setattr(driver, "run_json", lambda command, timeout: {"floor": "measured"})
     options = driver.Options(members=(1, 2), pairs=2, out=tmp_path / "results" / "a.json")
-    driver.run(options)
+    result = driver.run(driver.Benchmark("dqn", "-", {}, ("rejax",)), three, options)
     for count in options.members:
         assert [name for members, _, name in order if members == count] == ["ours", "peer", "peer, cores as ours"] * 2
     saved = json.loads(options.out.read_text())
+    assert saved["rows"] == result["rows"]
     assert len(saved["rows"]) == len(order)
     assert saved["provenance"]["versions"]["jax"] == importlib.metadata.version("jax")
     assert [s["ratio"]["median"] for s in saved["summary"] if s["contestant"] == "peer"] == [4.0, 4.0]
 
 
-def test_bad_options_are_one_line_and_status_two(capsys):
-    assert driver.main(["--pairs", "0"]) == 2
+@pytest.mark.parametrize("benchmark", [ppo, dqn], ids=["ppo", "dqn"])
+def test_bad_options_are_one_line_and_status_two(benchmark, capsys):
+    assert benchmark.main(["--pairs", "0"]) == 2
     assert "pairs = 0: must be >= 1" in capsys.readouterr().err
+
+
+def test_a_buffer_smaller_than_a_minibatch_is_an_error(capsys):
+    assert dqn.main(["--buffer-size", "8"]) == 2
+    assert "buffer_size = 8: must be >= 32" in capsys.readouterr().err

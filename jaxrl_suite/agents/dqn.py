@@ -44,7 +44,7 @@ class DQNConfig:
     )  # fmt: skip
     max_grad_norm: float = sweepable(10.0, "limit on the global norm of the gradient", source=SQIRL, above=0)
     total_updates: int = static(125_000, "budget: updates whose first part has epsilon fall", unit="updates", low=1)
-    num_envs: int = static(1, "parallel environments", symbol="N", unit="environments", source=SQIRL, low=1)
+    num_envs: int = static(1, "parallel environments", unit="environments", source=SQIRL, low=1)
     train_frequency: int = static(4, "steps an environment and update", unit="steps", source=SQIRL, low=1)
     gradient_steps: int = static(1, "minibatches an update", source=SQIRL, low=1)
     batch_size: int = static(32, "transitions a minibatch", unit="transitions", source=SQIRL, low=1)
@@ -142,6 +142,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     )
     steps_per_update = config.num_envs * config.train_frequency
     first_learning = max(config.learning_starts, config.batch_size)
+    # Its `add` writes in place and its `sample` gathers; drawing the indices with fewer random numbers was no faster.
     replay = flashbax.make_item_buffer(
         config.buffer_size, config.batch_size, config.batch_size, add_sequences=True, add_batches=True
     )

@@ -148,7 +148,8 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     )
 
     def q_values(params: Any, observation: Any) -> jax.Array:
-        return network.apply(params, (), observation)[1]
+        _, outputs = network.apply(params, (), observation)
+        return jnp.asarray(outputs)
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)

@@ -4,40 +4,21 @@
 median of several runs; peak memory is the process's. The table has 20 steps, the gridworlds 100.
 """
 
-import argparse
-import json
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cases import run_cases
+
 CASES = ("empty-16-sticky", "key-corridor-sticky", "million-pairs")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "effective_horizon.json")
-    parser.add_argument("--case", choices=CASES)
-    arguments = parser.parse_args(argv)
-    if arguments.case:
-        print(json.dumps(measure(arguments.case, arguments.repetitions)))
-        return 0
-    from jaxrl_suite.training.provenance import provenance
-
-    made_with = provenance()
-    rows = []
-    for case in CASES:
-        command = [sys.executable, __file__, "--case", case, "--repetitions", str(arguments.repetitions)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(json.dumps(rows[-1]))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"rows": rows, "provenance": made_with}, indent=1) + "\n")
-    return 0
+    return run_cases(Path(__file__).resolve(), __doc__.splitlines()[0], CASES, measure, 3, argv)
 
 
 def table(case: str):

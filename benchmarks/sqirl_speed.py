@@ -4,15 +4,15 @@
 compiled before either is timed, and take turns. One after another, a sample of the seeds is timed.
 """
 
-import argparse
-import json
 import resource
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cases import run_cases
+
 CASES = {
     "table, KeyCorridor, k = 1, m = 5": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 5}),
     "table, KeyCorridor, k = 1, m = 50": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 50}),
@@ -26,26 +26,7 @@ ALONE = 4
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "sqirl_speed.json")
-    parser.add_argument("--case", choices=CASES)
-    arguments = parser.parse_args(argv)
-    if arguments.case:
-        print(json.dumps(measure(arguments.case, arguments.pairs)))
-        return 0
-    from jaxrl_suite.training.provenance import provenance
-
-    made_with = provenance()
-    rows = []
-    for case in CASES:
-        command = [sys.executable, __file__, "--case", case, "--pairs", str(arguments.pairs)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(json.dumps(rows[-1]))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"rows": rows, "provenance": made_with}, indent=1) + "\n")
-    return 0
+    return run_cases(Path(__file__).resolve(), __doc__.splitlines()[0], CASES, measure, 5, argv)
 
 
 def measure(case: str, pairs: int) -> dict:

@@ -57,8 +57,8 @@ def test_a_member_stops_once_it_has_solved_its_task():
 
 
 def test_what_has_no_table_is_refused():
+    env, mdp = jrl.make("tabular/chain")
     with pytest.raises(ConfigError, match="must be given, its episodes have no longest length"):
-        env, mdp = jrl.make("tabular/chain")
         jrl.agents.judge_of(env, mdp.replace(horizon=None, discount=0.9))
     with pytest.raises(ConfigError, match="depends on the stage"):
         jrl.agents.judge_of(*jrl.make("tabular/lock"))

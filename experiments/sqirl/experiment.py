@@ -60,9 +60,8 @@ def steps_to_solve(run: Any) -> np.ndarray:
 
 
 def share_optimal(run: Any) -> np.ndarray:
-    """Whether each seed ended exactly optimal."""
-    last = run.metrics["judge/return"][:, -1]
-    return (last >= last.max() - 1e-9).astype(np.float64)
+    """Whether each seed ended exactly optimal on the sticky lock: no action after the first may stick."""
+    return (run.metrics["judge/return"][:, -1] >= (1.0 - tasks.STICKINESS) ** 4 - 1e-9).astype(np.float64)
 
 
 def slug(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Times SQIRL's seeds together and one after another: pooled tables on KeyCorridor, the network on an empty room.
+"""Times SQIRL's seeds together and one after another: pooled tables on KeyCorridor, the network on Empty-5, sticky.
 
 `jaxrl bench sqirl` runs it. Speeds are environment steps a second of running, compilation left out; both ways are
 compiled before either is timed, and take turns. One after another, a sample of the seeds is timed.
@@ -14,11 +14,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import run_cases
 
 CASES = {
-    "table, KeyCorridor, k = 1, m = 5": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 5}),
-    "table, KeyCorridor, k = 1, m = 50": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 50}),
-    "table, KeyCorridor, k = 3, m = 5": ("table/grid/key-corridor", 64, {"depth": 3, "episodes": 5}),
-    "network, Empty-5, k = 1, m = 5": ("grid/empty-5", 16, {"depth": 1, "episodes": 5}),
-    "network, Empty-5, k = 2, m = 5": ("grid/empty-5", 16, {"depth": 2, "episodes": 5}),
+    "table-k1-m5": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 5}),
+    "table-k1-m20": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 20}),
+    "table-k1-m50": ("table/grid/key-corridor", 64, {"depth": 1, "episodes": 50}),
+    "table-k3-m5": ("table/grid/key-corridor", 64, {"depth": 3, "episodes": 5}),
+    "table-k3-m50": ("table/grid/key-corridor", 64, {"depth": 3, "episodes": 50}),
+    "network-k1-m5": ("grid/empty-5", 16, {"depth": 1, "episodes": 5}),
+    "network-k2-m5": ("grid/empty-5", 16, {"depth": 2, "episodes": 5}),
 }
 ROUNDS = {"table": 50, "network": 15}
 ALONE = 4
@@ -34,7 +36,7 @@ def measure(case: str, pairs: int) -> dict:
 
     jrl.use_cores()
     env_id, seeds, settings = CASES[case]
-    regressor = case.partition(",")[0]
+    regressor = case.partition("-")[0]
     options = {"observation": "raw"} if regressor == "table" else {}
     env, params = jrl.make(env_id, sticky_actions=0.25, **options)
     config = jrl.agents.SQIRLConfig(

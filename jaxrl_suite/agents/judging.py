@@ -172,7 +172,7 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
         def act(key: jax.Array, state: JudgedState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
             return inner.act(key, state.agent, memory, observation, greedy)
 
-        return Agent(init, update, start, act, dataclasses.replace(inner.info, factory=made))
+        return Agent(init, update, start, act, dataclasses.replace(inner.info, factory=made, freezes_itself=False))
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
     return made

@@ -85,7 +85,7 @@ class Regressor(NamedTuple):
 
     init(key) -> memory: all that persists from round to round.
     learn(key, memory, round, step, is_over) -> (memory, metrics): regresses Q^1 ... Q^k with the data of round `step`
-        (from 0); not if the run is over.
+        (from 0). If the run is over, the round has no random step, and a memory that is large stays as it is.
     freeze(key, memory) -> policy: what one step of an episode is played by.
     act(policy, observations [..., ...]) -> actions [...]
     """
@@ -160,6 +160,8 @@ def sqirl(env: Any, env_params: Any, config: SQIRLConfig) -> Agent:
         config.total_updates,
         sqirl,
         precision=precision,
+        # A replay buffer or a table of successors is much to copy.
+        freezes_itself=True,
     )
     return sqirl_agent(info, regressor, config.max_env_steps)
 
@@ -180,27 +182,37 @@ def sqirl_agent(info: AgentInfo, regressor: Regressor, max_env_steps: int = 0) -
         none = jnp.zeros((), jnp.int32)
         return SQIRLState(memory, policy, frozen, none, none, none)
 
+    def has_finished(idle: jax.Array, steps: jax.Array) -> jax.Array:
+        is_spent = steps >= max_env_steps if max_env_steps else False
+        return (idle > PATIENCE) | is_spent
+
     def update(key: jax.Array, state: SQIRLState, step: jax.Array) -> tuple[SQIRLState, Metrics]:
         key_play, key_explore, key_learn, key_freeze = jax.random.split(key, 4)
+        # A finished run stores and learns nothing, and stays as it is.
+        was_finished = has_finished(state.idle, state.steps)
         played = collect(key_play, key_explore, state, step)
-        idle = jnp.where(jnp.any(played.is_random), 0, state.idle + 1).astype(jnp.int32)
-        is_over = idle > PATIENCE
+        played = played._replace(is_random=played.is_random & ~was_finished)
+        idle = jnp.where(jnp.any(played.is_random), 0, state.idle + 1 - was_finished).astype(jnp.int32)
+        is_over = was_finished | (idle > PATIENCE)
         memory, diagnostics = regressor.learn(key_learn, state.memory, played, step, is_over)
         policy = regressor.freeze(key_freeze, memory)
-        steps = state.steps + played.steps
-        is_spent = steps >= max_env_steps if max_env_steps else False
+        policy = jax.tree.map(lambda old, new: jnp.where(was_finished, old, new), state.policy, policy)
+
+        def freeze(old: jax.Array, new: jax.Array) -> jax.Array:
+            # Rounds beyond the last step have nothing left to freeze for.
+            return old.at[step].set(jnp.where(was_finished, old[step], new), mode="drop")
+
         state = SQIRLState(
             memory=memory,
             policy=policy,
-            # Rounds beyond the last step have nothing left to freeze for.
-            frozen=jax.tree.map(lambda x, new: x.at[step].set(new, mode="drop"), state.frozen, policy),
-            rounds=state.rounds + 1,
-            steps=steps,
+            frozen=jax.tree.map(freeze, state.frozen, policy),
+            rounds=state.rounds + 1 - was_finished,
+            steps=state.steps + jnp.where(was_finished, 0, played.steps),
             idle=idle,
         )
         metrics = totals(played.episodes) | diagnostics
-        metrics |= {"stored/count": jnp.sum(played.is_random).astype(jnp.int32), "finished": is_over | is_spent}
-        return state, metrics
+        metrics |= {"stored/count": jnp.sum(played.is_random).astype(jnp.int32)}
+        return state, metrics | {"finished": has_finished(state.idle, state.steps)}
 
     def collect(key_play: jax.Array, key_explore: jax.Array, state: SQIRLState, step: jax.Array) -> Round:
         """m episodes: frozen policies before in-episode step `step`, random actions from it on."""

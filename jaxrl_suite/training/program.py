@@ -196,7 +196,7 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
                 agent = agent_of(swept, fixed)
                 state, metrics = agent.update(key, member.state, step)
                 metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
-                return advance(member, _strong(state), metrics)
+                return advance(member, _strong(state), metrics, info.freezes_itself)
 
             return jax.vmap(one)(swept, update_keys, carry)
 
@@ -225,10 +225,12 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
     return spread_init, spread_chunk
 
 
-def advance(member: Carry, state: Any, metrics: dict[str, jax.Array]) -> tuple[Carry, dict[str, jax.Array]]:
+def advance(
+    member: Carry, state: Any, metrics: dict[str, jax.Array], freezes_itself: bool = False
+) -> tuple[Carry, dict[str, jax.Array]]:
     """The member's next carry and what it reports. A finished one stays as it is and reports NaN and zeros.
 
-    Only agents that can finish pay for the selection.
+    Only agents that can finish, and leave it to the runner to freeze them, pay for the selection.
     """
     if "finished" not in metrics:
         return Carry(state, member.finished), metrics
@@ -237,7 +239,8 @@ def advance(member: Carry, state: Any, metrics: dict[str, jax.Array]) -> tuple[C
         is_float = jnp.issubdtype(value.dtype, jnp.floating)
         return jnp.where(member.finished, jnp.asarray(jnp.nan if is_float else 0, value.dtype), value)
 
-    state = jax.tree.map(lambda old, new: jnp.where(member.finished, old, new), member.state, state)
+    if not freezes_itself:
+        state = jax.tree.map(lambda old, new: jnp.where(member.finished, old, new), member.state, state)
     finished = member.finished | metrics["finished"]
     reported = {name: report(value) for name, value in metrics.items()} | {"finished": finished}
     return Carry(state, finished), reported

@@ -132,6 +132,22 @@ def test_the_pooled_table_solves_an_empty_room():
     assert np.all(solved <= run.metrics["steps/count"].sum(axis=1))
 
 
+@pytest.mark.parametrize("regressor", ["network", "table"])
+def test_a_finished_run_stays_as_it_is(regressor):
+    env, params = jrl.make("table/tabular/chain", observation="raw")
+    config = jrl.agents.SQIRLConfig(
+        regressor=regressor, depth=2, episodes=2, horizon=6, hidden_sizes=(4,), max_env_steps=20
+    )
+    agent = jrl.agents.sqirl(env, params, config)
+    assert agent.info.freezes_itself
+    update, state, states = jax.jit(agent.update), agent.init(jax.random.key(0)), []
+    for i in range(5):
+        state, metrics = update(jax.random.key(i), state, jnp.int32(i))
+        states += [state] * bool(metrics["finished"])
+    assert 2 <= len(states) < 5
+    jax.tree.map(np.testing.assert_array_equal, states[0], states[-1])
+
+
 def theory(**settings):
     return jrl.agents.SQIRLTheoryConfig(**settings)
 

@@ -50,7 +50,7 @@ REMEMBERED = (
 def task_set(scale: str) -> tuple[Any, ...]:
     if scale != "smoke":
         return tasks.TASKS
-    return tuple(task for task in tasks.TASKS if task.label == "empty-5, sticky")
+    return tuple(task for task in tasks.TASKS if task.label == "empty-5")
 
 
 def steps_to_solve(run: Any) -> np.ndarray:
@@ -66,6 +66,10 @@ def share_optimal(run: Any) -> np.ndarray:
 
 def slug(text: str) -> str:
     return text.replace(", ", "-").replace(" ", "-")
+
+
+def ppo_updates(budget: int) -> int:
+    return math.ceil(budget / 1024)
 
 
 def trainings_of(task: Any, scale: str) -> dict[str, list[AnyTraining]]:
@@ -93,7 +97,7 @@ def trainings_of(task: Any, scale: str) -> dict[str, list[AnyTraining]]:
         "clip_eps": 0.1,
         "clip_value_loss": False,
         "ent_coef": 0.01,
-        "total_updates": math.ceil(budget / 1024),
+        "total_updates": ppo_updates(budget),
     }
     dqn = {**mlp, "learning_rate": 1e-4, "total_updates": budget // 4}
     rounds = task.horizon + 11
@@ -134,6 +138,9 @@ class Complexities:
     def __init__(self, scale: str):
         self.budget = BUDGET[scale]
         self.tasks = task_set(scale)
+        # Compiling DQN would make the smallest scale longer than a minute.
+        self.compared = tuple(x for x in LEARNERS if (scale, x) != ("smoke", "DQN"))
+        self.learners = self.compared if scale == "smoke" else (*self.compared, "SQIRL, pooled table")
         self.by_task = {task.label: trainings_of(task, scale) for task in self.tasks}
 
     def names(self, learner: str, label: str | None = None) -> tuple[str, ...]:
@@ -153,14 +160,13 @@ class Complexities:
 def bridge_lite(scale: str) -> Item:
     """Sample complexities, solved counts, correlations, the histogram of depths, and bounds."""
     found = Complexities(scale)
-    learners = LEARNERS if scale == "smoke" else (*LEARNERS, "SQIRL, pooled table")
-    trainings = [t for by_learner in found.by_task.values() for learner in learners for t in by_learner[learner]]
+    trainings = [t for by_learner in found.by_task.values() for learner in found.learners for t in by_learner[learner]]
     plain = [t.label for t in found.tasks if not t.is_sticky]
     sticky = [t.label for t in found.tasks if t.is_sticky]
     groups = {"plain tasks": plain, "sticky tasks": sticky}
     cells = [
-        *complexity_cells(found, learners),
-        *solved_cells(found, learners, {k: v for k, v in groups.items() if v}),
+        *complexity_cells(found),
+        *solved_cells(found, {k: v for k, v in groups.items() if v}),
         *pair_cells(found),
         *(cell for group in (depth_cells, bound_cells) if scale != "smoke" for cell in group(found)),
     ]
@@ -183,7 +189,7 @@ def estimate(value: float, over: str) -> Estimate:
     return Estimate(float(value), math.nan, math.nan, over)
 
 
-def complexity_cells(found: Complexities, learners: Any) -> list[Cell]:
+def complexity_cells(found: Complexities) -> list[Cell]:
     def cell(label: str, learner: str) -> Cell:
         names = found.names(learner, label)
         seeds = found.by_task[label][learner][0].seeds
@@ -196,17 +202,17 @@ def complexity_cells(found: Complexities, learners: Any) -> list[Cell]:
             digits=0,
         )
 
-    return [cell(label, learner) for label in found.by_task for learner in learners]
+    return [cell(label, learner) for label in found.by_task for learner in found.learners]
 
 
-def solved_cells(found: Complexities, learners: Any, groups: dict[str, list[str]]) -> list[Cell]:
+def solved_cells(found: Complexities, groups: dict[str, list[str]]) -> list[Cell]:
     def cell(group: str, labels: list[str], learner: str) -> Cell:
         def count(scores: Any) -> Estimate:
             return estimate(np.isfinite(found.all_of(scores, learner, labels)).sum(), f"{len(labels)} tasks")
 
         return Cell(group, f"solved by {learner}", found.names(learner), count, digits=0)
 
-    return [cell(group, labels, learner) for group, labels in groups.items() for learner in learners]
+    return [cell(group, labels, learner) for group, labels in groups.items() for learner in found.learners]
 
 
 def pair_cells(found: Complexities) -> list[Cell]:
@@ -232,7 +238,7 @@ def pair_cells(found: Complexities) -> list[Cell]:
             Cell(row, "solved by one only", names, only, digits=0),
         ]
 
-    pairs = [(one, other) for i, other in enumerate(LEARNERS) for one in LEARNERS[i + 1 :]]
+    pairs = [(one, other) for i, other in enumerate(found.compared) for one in found.compared[i + 1 :]]
     return [cell for pair in pairs for cell in cells(*pair)]
 
 
@@ -332,13 +338,13 @@ def exact_columns(task: Any) -> list[str]:
     return columns
 
 
-def theory(scale: str) -> Item:
+def theory(scale: str) -> Item | None:
     """SQIRL as its theory has it, on a lock with sticky actions: how often it is exactly optimal."""
-    seeds = {"smoke": 50}.get(scale, 2000)
-    episodes = ("16",) if scale == "smoke" else tuple(KNOWN["sticky_lock"])
-    trainings, cells = [], []
-    for text in episodes:
-        name, known = f"lock-m{text}", KNOWN["sticky_lock"][text]
+    if scale == "smoke":
+        return None
+    seeds, trainings, cells = 2000, [], []
+    for text, known in KNOWN["sticky_lock"].items():
+        name = f"lock-m{text}"
         config = {"episodes": int(text), "horizon": 5, "depth": 1}
         # The seed's code is 1, 0, 1, 0, 1.
         options = {"length": 5, "seed": 22, "sticky_actions": tasks.STICKINESS}
@@ -394,13 +400,17 @@ def scatter(runs: Any, path: Path) -> None:
     """Steps of SQIRL and DQN against those of PPO, a point a task; never solved lies on the upper and right edge."""
     import matplotlib.pyplot as plt
 
-    scale = next(s for s in BUDGET if BUDGET[s] // 4 == dqn_updates(runs))
+    scale = next(s for s in BUDGET if ppo_updates(BUDGET[s]) == updates_of_ppo(runs))
     found = Complexities(scale)
     scores = {name: steps_to_solve(run) for name, run in runs.items()}
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), sharex=True, sharey=True, layout="constrained")
+    drawn = [learner for learner in ("SQIRL", "DQN") if learner in found.compared]
+    size = (4.5 * len(drawn), 4.2)
+    figure, (axes,) = plt.subplots(
+        1, len(drawn), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     never, labels = 3 * found.budget, list(found.by_task)
     x = np.minimum(found.all_of(scores, "PPO", labels), never)
-    for axis, learner in zip(axes, ("SQIRL", "DQN"), strict=True):
+    for axis, learner in zip(axes, drawn, strict=True):
         y = np.minimum(found.all_of(scores, learner, labels), never)
         for is_sticky, marker in ((False, "o"), (True, "s")):
             chosen = np.array([task.is_sticky == is_sticky for task in found.tasks])
@@ -415,8 +425,8 @@ def scatter(runs: Any, path: Path) -> None:
     plt.close(figure)
 
 
-def dqn_updates(runs: Any) -> int:
-    return next(run.agent.info.total_updates for name, run in runs.items() if name.endswith("-dqn"))
+def updates_of_ppo(runs: Any) -> int:
+    return next(run.agent.info.total_updates for name, run in runs.items() if name.endswith("-ppo"))
 
 
 EXPERIMENT = Experiment(

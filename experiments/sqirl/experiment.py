@@ -68,10 +68,6 @@ def slug(text: str) -> str:
     return text.replace(", ", "-").replace(" ", "-")
 
 
-def ppo_updates(budget: int) -> int:
-    return math.ceil(budget / 1024)
-
-
 def trainings_of(task: Any, scale: str) -> dict[str, list[AnyTraining]]:
     """What is trained on a task, by learner; several settings are a search, of which the best counts."""
     budget, seeds = BUDGET[scale], SEEDS[scale]
@@ -97,7 +93,7 @@ def trainings_of(task: Any, scale: str) -> dict[str, list[AnyTraining]]:
         "clip_eps": 0.1,
         "clip_value_loss": False,
         "ent_coef": 0.01,
-        "total_updates": ppo_updates(budget),
+        "total_updates": math.ceil(budget / 1024),
     }
     dqn = {**mlp, "learning_rate": 1e-4, "total_updates": budget // 4}
     rounds = task.horizon + 11
@@ -182,7 +178,8 @@ def bridge_lite(scale: str) -> Item:
         "executed last, which the optimal return does",
         REMEMBERED,
     ]
-    return Item("bridge-lite", "Who needs how many steps", trainings, cells, 5, notes, scatter, score=steps_to_solve)
+    figure = functools.partial(scatter, found)
+    return Item("bridge-lite", "Who needs how many steps", trainings, cells, 5, notes, figure, score=steps_to_solve)
 
 
 def estimate(value: float, over: str) -> Estimate:
@@ -396,12 +393,10 @@ def pooled(scale: str) -> Item | None:
     return Item("pooled", "SQIRL with pooled tables", trainings, cells, 5, [note], score=steps_to_solve)
 
 
-def scatter(runs: Any, path: Path) -> None:
+def scatter(found: Complexities, runs: Any, path: Path) -> None:
     """Steps of SQIRL and DQN against those of PPO, a point a task; never solved lies on the upper and right edge."""
     import matplotlib.pyplot as plt
 
-    scale = next(s for s in BUDGET if ppo_updates(BUDGET[s]) == updates_of_ppo(runs))
-    found = Complexities(scale)
     scores = {name: steps_to_solve(run) for name, run in runs.items()}
     drawn = [learner for learner in ("SQIRL", "DQN") if learner in found.compared]
     size = (4.5 * len(drawn), 4.2)
@@ -423,10 +418,6 @@ def scatter(runs: Any, path: Path) -> None:
     axes[0].legend(loc="lower right")
     saved(figure, path)
     plt.close(figure)
-
-
-def updates_of_ppo(runs: Any) -> int:
-    return next(run.agent.info.total_updates for name, run in runs.items() if name.endswith("-ppo"))
 
 
 EXPERIMENT = Experiment(

@@ -86,8 +86,9 @@ class AgentInfo:
             with traced numbers, which is how settings are swept without recompiling.
         host_stepped: True if `update` cannot be compiled and must be called plainly.
         precision: "float32", or "float64" for tabular agents: the runner computes in it, and casts configs to it.
-        freezes_itself: True if `update` leaves the state of a finished member as it is. Else the runner sees to it, by
-            a copy of the state in every update, which agents that keep much and can finish had better do without.
+        finish: `finish(state, is_over) -> state` marks the member as finished where `is_over`; from then on, and after
+            it has reported `finished`, `update` leaves its state as it is. None: the runner sees to it, by a copy of
+            the state in every update, which agents that keep much and can finish had better do without.
     """
 
     name: str
@@ -99,7 +100,7 @@ class AgentInfo:
     factory: Callable[..., "Agent"]
     host_stepped: bool = False
     precision: str = "float32"
-    freezes_itself: bool = False
+    finish: Callable[[State, jax.Array], State] | None = None
 
     @property
     def env_id(self) -> str:

@@ -45,11 +45,12 @@ class Judge:
 
 class JudgedState(NamedTuple):
     """agent: the agent's own state. steps: environment steps so far, int32. solved: at how many of them it was first
-    seen to solve its task, 0 if never yet, int32."""
+    seen to solve its task, 0 if never yet, int32. finished: bool, nothing of this changes any more."""
 
     agent: Any
     steps: jax.Array
     solved: jax.Array
+    finished: jax.Array
 
 
 _judges: dict[Any, Judge] = {}
@@ -134,8 +135,8 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
     to gain, 0 while it never did.
 
     Args:
-        stops: a member finishes once it has solved its task. Not for agents with a replay buffer: a member that can
-            finish copies its state in every update.
+        stops: a member finishes once it has solved its task. An agent with a large state had better have
+            `AgentInfo.finish`: else it is copied in every update.
     """
 
     def build(env: Any, env_params: Any, config: Any) -> Agent:
@@ -148,7 +149,7 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
 
         def init(key: jax.Array) -> JudgedState:
             none = jnp.zeros((), jnp.int32)
-            return JudgedState(inner.init(key), none, none)
+            return JudgedState(inner.init(key), none, none, jnp.zeros((), bool))
 
         def value(state: Any) -> jax.Array:
             worth = plan_return(mdp, greedy_plan(inner, state, observations, mdp.horizon), judge.repeat_probability)
@@ -157,14 +158,21 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
         def update(key: jax.Array, state: JudgedState, step: jax.Array) -> tuple[JudgedState, Metrics]:
             after, metrics = inner.update(key, state.agent, step)
             taken = metrics.get("steps/count", inner.info.env_steps_per_update)
-            steps = (state.steps + taken).astype(jnp.int32)
+            steps = (state.steps + jnp.where(state.finished, 0, taken)).astype(jnp.int32)
             worth = jax.lax.cond((step + 1) % every == 0, value, lambda _: jnp.float32(jnp.nan), after)
-            is_solved = worth >= judge.threshold - ROUNDING * abs(judge.threshold)
+            is_solved = ~state.finished & (worth >= judge.threshold - ROUNDING * abs(judge.threshold))
             solved = jnp.where((state.solved == 0) & is_solved, steps, state.solved)
             metrics = metrics | {"judge/return": worth, "judge/solved_steps": solved}
-            if stops:
-                metrics["finished"] = metrics.get("finished", False) | (solved > 0)
-            return JudgedState(after, steps, solved), metrics
+            finished = jnp.asarray(metrics.get("finished", False)) | (stops & (solved > 0))
+            if stops or "finished" in metrics:
+                metrics["finished"] = finished
+            if inner.info.finish is not None:
+                after = inner.info.finish(after, finished)
+            return JudgedState(after, steps, solved, finished), metrics
+
+        def finish(state: JudgedState, is_over: jax.Array) -> JudgedState:
+            agent = inner.info.finish(state.agent, is_over)  # type: ignore[misc]
+            return state._replace(agent=agent, finished=state.finished | is_over)
 
         def start(key: jax.Array, state: JudgedState) -> Any:
             return inner.start(key, state.agent)
@@ -172,7 +180,8 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
         def act(key: jax.Array, state: JudgedState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
             return inner.act(key, state.agent, memory, observation, greedy)
 
-        return Agent(init, update, start, act, dataclasses.replace(inner.info, factory=made, freezes_itself=False))
+        info = dataclasses.replace(inner.info, factory=made, finish=finish if inner.info.finish else None)
+        return Agent(init, update, start, act, info)
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
     return made

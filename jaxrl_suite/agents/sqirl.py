@@ -142,6 +142,11 @@ def check_task(env: Any, env_params: Any, config: Any) -> None:
         )
 
 
+def finish(state: SQIRLState, is_over: jax.Array) -> SQIRLState:
+    """Ends the run where `is_over`, as if it had been idle for too long."""
+    return state.replace(idle=jnp.where(is_over, PATIENCE + 1, state.idle))
+
+
 @agent_factory("sqirl", SQIRLConfig, check=check_task)
 def sqirl(env: Any, env_params: Any, config: SQIRLConfig) -> Agent:
     """SQIRL on `env`. One update is one round: m episodes, regression, one more frozen step.
@@ -161,7 +166,7 @@ def sqirl(env: Any, env_params: Any, config: SQIRLConfig) -> Agent:
         sqirl,
         precision=precision,
         # A replay buffer or a table of successors is much to copy.
-        freezes_itself=True,
+        finish=finish,
     )
     return sqirl_agent(info, regressor, config.max_env_steps)
 

@@ -196,7 +196,7 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
                 agent = agent_of(swept, fixed)
                 state, metrics = agent.update(key, member.state, step)
                 metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
-                return advance(member, _strong(state), metrics, info.freezes_itself)
+                return advance(member, _strong(state), metrics, info.finish is not None)
 
             return jax.vmap(one)(swept, update_keys, carry)
 

@@ -132,19 +132,23 @@ def test_the_pooled_table_solves_an_empty_room():
     assert np.all(solved <= run.metrics["steps/count"].sum(axis=1))
 
 
-@pytest.mark.parametrize("regressor", ["network", "table"])
-def test_a_finished_run_stays_as_it_is(regressor):
-    env, params = jrl.make("table/tabular/chain", observation="raw")
+@pytest.mark.parametrize(("regressor", "judged"), [("network", False), ("table", False), ("table", True)])
+def test_a_finished_run_stays_as_it_is(regressor, judged):
+    """It ends by its budget of steps, or by a judge that sees its task solved."""
+    name, horizon, episodes, limit = ("trap", 2, 20, 0) if judged else ("chain", 6, 2, 20)
+    env, params = jrl.make(f"table/tabular/{name}", observation="raw")
     config = jrl.agents.SQIRLConfig(
-        regressor=regressor, depth=2, episodes=2, horizon=6, hidden_sizes=(4,), max_env_steps=20
+        regressor=regressor, depth=2, episodes=episodes, horizon=horizon, hidden_sizes=(4,), max_env_steps=limit
     )
-    agent = jrl.agents.sqirl(env, params, config)
-    assert agent.info.freezes_itself
+    judge = jrl.agents.judge_of(env, params)
+    factory = jrl.agents.judged(jrl.agents.sqirl, judge, stops=True) if judged else jrl.agents.sqirl
+    agent = factory(env, params, config)
+    assert agent.info.finish is not None
     update, state, states = jax.jit(agent.update), agent.init(jax.random.key(0)), []
     for i in range(5):
         state, metrics = update(jax.random.key(i), state, jnp.int32(i))
         states += [state] * bool(metrics["finished"])
-    assert 2 <= len(states) < 5
+    assert len(states) >= 2
     jax.tree.map(np.testing.assert_array_equal, states[0], states[-1])
 
 

@@ -15,6 +15,7 @@ Two regressors, which share all data of all steps:
     table      means over all samples of a state and action: for environments whose observation is a state's number
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -144,7 +145,7 @@ def check_task(env: Any, env_params: Any, config: Any) -> None:
 
 def finish(state: SQIRLState, is_over: jax.Array) -> SQIRLState:
     """Ends the run where `is_over`, as if it had been idle for too long."""
-    return state.replace(idle=jnp.where(is_over, PATIENCE + 1, state.idle))
+    return dataclasses.replace(state, idle=jnp.where(is_over, PATIENCE + 1, state.idle))
 
 
 @agent_factory("sqirl", SQIRLConfig, check=check_task)

@@ -42,7 +42,7 @@ def test_agrees_with_a_slow_loop(reward, value, next_value, terminated, truncate
     arrays = [np.array(x, np.float32) for x in (reward, value, next_value)]
     ends = [np.array(x) for x in (terminated, truncated)]
     expected = loop(*(a.astype(np.float64) for a in arrays), *ends, discount, gae_lambda)
-    np.testing.assert_allclose(gae(*arrays, *ends, discount, gae_lambda), expected, atol=2e-4, rtol=2e-4)
+    np.testing.assert_allclose(jax.jit(gae)(*arrays, *ends, discount, gae_lambda), expected, atol=2e-4, rtol=2e-4)
 
 
 def test_truncation_bootstraps_from_what_the_step_led_to():

@@ -185,7 +185,7 @@ def test_every_experiment_is_sound_at_every_scale(paper, scale):
         assert one.trainings or all(cell.training is None for cell in one.cells)
         if scale != "smoke":
             assert all(training.seeds >= 5 for training in one.trainings)
-        for training in random.Random(0).sample(one.trainings, min(12, len(one.trainings))):
+        for training in random.Random(0).sample(one.trainings, min(4, len(one.trainings))):
             trainings.agent_of(training)
 
 
@@ -208,7 +208,16 @@ def test_the_readme_says_what_the_results_say(path):
     assert sum(counts) == len(verdicts)
 
 
-@pytest.mark.parametrize("path", REPRODUCTIONS, ids=lambda p: p.name)
+CHEAP = 20
+"""Seconds that all seeds of a training took to run, up to which it is repeated in every test run."""
+
+
+def by_cost(path):
+    seconds = [training["seconds"]["run"] for training in json.loads(path.read_text())["trainings"].values()]
+    return pytest.param(path, marks=pytest.mark.slow if seconds and min(seconds) > CHEAP else (), id=path.name)
+
+
+@pytest.mark.parametrize("path", [by_cost(path) for path in REPRODUCTIONS])
 def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
     """One training of each committed result, a few of its seeds: the same scores come out.
 
@@ -218,7 +227,7 @@ def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
     experiment = load_experiment(EXPERIMENTS, saved["paper"])
     one = experiment.item(saved["item"], saved["scale"])
     tabular = [t for t in one.trainings if trainings.agent_of(t).info.precision == "float64"]
-    cheap = [t for t in tabular if saved["trainings"][t.name]["seconds"]["run"] < 60]
+    cheap = [t for t in tabular if saved["trainings"][t.name]["seconds"]["run"] <= CHEAP]
     if not tabular:
         return
     drawn = random.SystemRandom().choice(cheap or tabular)
@@ -259,5 +268,5 @@ def test_exact_cells_are_exact_again(path):
     saved = json.loads(path.read_text())
     one = load_experiment(EXPERIMENTS, saved["paper"]).item(saved["item"], saved["scale"])
     exact = [cell for cell in one.cells if cell.training is None]
-    for cell in random.SystemRandom().sample(exact, min(3, len(exact))):
+    for cell in random.SystemRandom().sample(exact, min(2, len(exact))):
         assert cell.measure() == pytest.approx(saved_cell(saved, cell)["mean"], rel=1e-9), (cell.row, cell.column)

@@ -23,6 +23,9 @@ MODULES = {
     "sqirl": "sqirl",
     "sqirl_theory": "sqirl_theory",
     "gorp": "gorp",
+    "nora": "nora",
+    "noah": "nora",
+    "douhua": "nora",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
@@ -34,6 +37,9 @@ _CONFIGS = {
     "SQIRLConfig": "sqirl",
     "SQIRLTheoryConfig": "sqirl_theory",
     "GORPConfig": "gorp",
+    "NORAConfig": "nora",
+    "NOAHConfig": "nora",
+    "DOUHUAConfig": "nora",
     "judge_of": "judging",
     "judged": "judging",
 }
@@ -41,9 +47,12 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "ConservativeConfig",
+    "DOUHUAConfig",
     "DQNConfig",
     "GORPConfig",
     "LinearProgramConfig",
+    "NOAHConfig",
+    "NORAConfig",
     "PPOConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
@@ -52,11 +61,14 @@ __all__ = [
     "bpi_ucbvi",
     "budget_exploration",
     "dope",
+    "douhua",
     "dqn",
     "epsmix",
     "gorp",
     "judge_of",
     "judged",
+    "noah",
+    "nora",
     "opt_pess_lp",
     "ppo",
     "sqirl",
@@ -71,6 +83,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
+    from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory

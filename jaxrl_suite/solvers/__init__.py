@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jaxrl_suite.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from jaxrl_suite.solvers.coverage import concentrability
     from jaxrl_suite.solvers.dynamic_programming import (
         Evaluation,
         Solution,
@@ -67,6 +68,7 @@ _HOMES = {
     "value_iteration": "dynamic_programming",
     **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
     **dict.fromkeys(_SAMPLE_COMPLEXITY, "sample_complexity"),
+    "concentrability": "coverage",
     "plan_value": "plans",
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
@@ -77,6 +79,7 @@ __all__ = [
     "GorpHorizon",
     "Solution",
     "action_gaps",
+    "concentrability",
     "covering_length",
     "effective_horizon_bound",
     "gorp_effective_horizon",

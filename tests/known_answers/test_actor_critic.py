@@ -1,0 +1,221 @@
+"""Known answers of the optimistic actor-critics: closed forms, exact identities, and the measured table of the lock."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import jaxrl_suite as jrl
+from jaxrl_suite.agents.nora import fit_critic, has_grown, log_volume, offline_policy, softmax_actor
+from jaxrl_suite.envs.tabular_families import combination_lock, deep_sea, random_mdp
+from jaxrl_suite.solvers import concentrability, occupancy, policy_evaluation, value_iteration
+from tests.known_answers.ledger import known_answer
+
+CODE = [1, 0, 2, 2, 1, 0, 1, 2, 0, 1]
+LOCK = combination_lock(CODE, 3)
+
+
+def critic(counts, rewards, bonus=1.0, low=0.0, high=1.0, ridge=1.0, policy=None):
+    """f of counts [H, S, A, S] and rewards [H, S, A]."""
+    config = jrl.agents.NORAConfig(value_low=low, value_high=high, ridge=ridge)
+    with jrl.float64():
+        fitted = jax.jit(fit_critic)(jnp.asarray(counts), jnp.asarray(rewards), bonus, config, policy)
+        return np.asarray(fitted)
+
+
+def probabilities(f, steps, step_size):
+    with jrl.float64():
+        f = jnp.asarray(f)
+        return np.asarray(softmax_actor(f, jnp.int32(steps), jnp.zeros_like(f), step_size))
+
+
+@known_answer("actor_critic/actor")
+def test_the_actor_is_a_softmax_of_the_steps_on_its_critic():
+    assert probabilities([1.0, 0.5], 10, 0.5)[0] == pytest.approx(0.9241418, abs=1e-6)
+    f = np.random.default_rng(0).uniform(size=(4, 3, 5))
+    walked = np.full_like(f, 0.2)
+    for _ in range(30):
+        walked = walked * np.exp(0.7 * f)
+        walked /= walked.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(probabilities(f, 30, 0.7), walked, atol=1e-6)
+
+
+@known_answer("actor_critic/critic")
+def test_the_critic_of_counts():
+    def of(visits, reward):
+        return critic(np.reshape(visits, (1, 1, -1, 1)), np.reshape(reward, (1, 1, -1)))[0, 0]
+
+    assert of([3, 2], [1.0, 0.5]) == pytest.approx([1.0, 0.9106836], abs=1e-6)
+    assert of([8, 15], [0.5, 0.5]) == pytest.approx([0.7777778, 0.71875], abs=1e-6)
+    assert probabilities(of([3, 2], [1.0, 0.5]), 2, 1.0)[0] == pytest.approx(0.5445398, abs=1e-6)
+
+
+@known_answer("actor_critic/switch-rule")
+def test_a_first_visit_is_no_switch_and_a_second_is_one():
+    with jrl.float64():
+        first = log_volume(jnp.zeros((1, 1, 2, 1)), 1.0)
+        for visits, switches in (([1, 0], False), ([2, 0], True), ([1, 1], True)):
+            counts = jnp.reshape(jnp.array(visits), (1, 1, 2, 1))
+            assert bool(has_grown(log_volume(counts, 1.0), first)) == switches
+    run = lock_run(seeds=20, updates=3)
+    np.testing.assert_array_equal(run.metrics["switch/count"], [[0, 1, 0]] * 20)
+    # Both episodes before it are uniform, and so is the one after it.
+    np.testing.assert_allclose(run.metrics["value/policy"], 3.0**-10, rtol=1e-12)
+
+
+@functools.cache
+def lock_run(name="nora", seeds=20, updates=None, **settings):
+    env, params = jrl.make("tabular/lock", length=10, actions=3)
+    factory = jrl.agents.agent_named(name)
+    return jrl.train(factory(env, params, factory.config_class(**settings)), seeds=seeds, updates=updates)
+
+
+def regret(run):
+    return run.metrics["regret"].sum(axis=-1)
+
+
+TABLE = [
+    ("nora", {}, 379.6, 5.6),
+    ("nora", {"step_size": 1.0}, 676.8, 14.9),
+    ("noah", {"step_size": 1.0}, 42.9, 4.1),
+    ("noah", {}, 6.6, 0.7),
+    ("nora", {"offline_episodes": 200}, 286.4, 9.4),
+    ("nora", {"offline_episodes": 200, "step_size": 1.0}, 434, 11),
+    ("nora", {"resets": False, "step_size": 0.1}, 562.3, 8.9),
+    ("nora", {"resets": False, "step_size": 1.0}, 376.5, 7.3),
+    ("nora", {"resets": False}, 358.4, 8.7),
+    ("nora", {"fits": "always", "resets": False, "step_size": 1.0}, 363.7, 5.2),
+    ("nora", {"fits": "always", "resets": False}, 321.1, 4.2),
+]
+
+
+@known_answer("actor_critic/lock")
+@pytest.mark.parametrize(("name", "settings", "mean", "sd"), TABLE)
+def test_regret_on_the_lock(name, settings, mean, sd):
+    found = regret(lock_run(name, **settings))
+    assert found.mean() == pytest.approx(mean, rel=0.15)
+    # Two samples of twenty, five standard errors apart at most.
+    assert abs(found.mean() - mean) < 5 * np.sqrt((found.var(ddof=1) + sd**2) / 20) + 0.5
+
+
+@known_answer("actor_critic/lock-orderings")
+def test_orderings_on_the_lock():
+    by_step = [regret(lock_run(step_size=eta)).mean() if eta < 10 else regret(lock_run()).mean() for eta in (10, 1, 0.1)]
+    assert by_step[0] < by_step[1] < by_step[2]
+    hybrid = regret(lock_run(offline_episodes=200)).mean()
+    assert 10 * regret(lock_run("noah")).mean() < hybrid < by_step[0]
+
+
+@known_answer("actor_critic/lock-fatal")
+def test_a_critic_of_every_episode_that_resets_the_actor_never_learns():
+    run = lock_run(fits="always", step_size=1.0)
+    assert regret(run) == pytest.approx(3000 * (1 - 3.0**-10), rel=1e-12)
+    assert (run.metrics["switch/count"] == 1).all()
+
+
+@known_answer("actor_critic/lock-no-bonus")
+def test_without_a_bonus_or_data_the_lock_is_opened_by_luck_only():
+    run = lock_run(bonus=0.0, step_size=1.0)
+    solved = run.metrics["value/policy"][:, -100:].mean(axis=-1) > 0.5
+    assert solved.sum() <= 8
+    assert regret(run)[~solved].min() > 2990
+
+
+@known_answer("actor_critic/switch-count")
+def test_switches_are_few():
+    """At most sum over stages of d log2(1 + T max |phi|^2 / (d lambda)), d = 6 pairs."""
+    switches = lock_run().metrics["switch/count"].sum(axis=-1)
+    assert switches.max() <= 10 * 6 * np.log2(1 + 3000 / 6)
+    assert switches.mean() == pytest.approx(54, abs=5)
+
+
+@known_answer("actor_critic/lock-growth")
+def test_regret_on_the_lock_hardly_grows_with_the_episodes():
+    run = lock_run(seeds=5, total_updates=10_000)
+    by_budget = run.metrics["regret"].cumsum(axis=-1)[:, [999, 2999, 9999]].mean(axis=0)
+    assert by_budget == pytest.approx([373.7, 381.7, 388.2], rel=0.05)
+
+
+@known_answer("actor_critic/coverage")
+def test_coverage_of_the_offline_policy():
+    with jrl.float64():
+        data = np.asarray(jax.jit(offline_policy)(LOCK, 0.1))
+    assert f"{concentrability(LOCK, value_iteration(LOCK).policy, occupancy(LOCK, data)):.4f}" == "1.9936"
+
+
+@known_answer("actor_critic/deep-sea")
+def test_deep_sea():
+    env, params = jrl.make("tabular/deep-sea", size=10)
+    config = jrl.agents.NORAConfig(value_low=-0.01)
+    run = jrl.train(jrl.agents.nora(env, params, config), seeds=5)
+    assert run.metrics["value/policy"][:, -1].min() >= 0.98
+    assert run.metrics["first_success"][:, -1].max() < 1000
+    assert run.metrics["switch/count"].sum(axis=-1) == pytest.approx(108, abs=10)
+
+
+def random_policy(rng, shape):
+    weights = rng.exponential(size=shape)
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+@known_answer("actor_critic/regret-identity")
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_regret_identity(seed):
+    """V* - V^pi = sum_h E_pi*<f, pi* - pi> + E_pi[f - T^pi f] - E_pi*[f - T^pi f], for any f and pi."""
+    rng = np.random.default_rng(seed)
+    mdp = random_mdp(seed, 4, 3, 5)
+    f, policy = rng.normal(size=(5, 4, 3)), random_policy(rng, (5, 4, 3))
+    best = value_iteration(mdp)
+    greedy = np.eye(3)[best.policy]
+    following = np.vstack([np.sum(policy * f, axis=-1)[1:], np.zeros((1, 4))])
+    error = f - mdp.rewards - np.einsum("hsax,hx->hsa", mdp.transitions, following)
+    met, met_best = occupancy(mdp, policy), occupancy(mdp, best.policy)
+    chosen = np.sum(met_best.sum(axis=-1, keepdims=True) * f * (greedy - policy))
+    right = chosen + np.sum((met - met_best) * error)
+    assert best.start_value - policy_evaluation(mdp, policy).start_value == pytest.approx(right, abs=1e-8)
+
+
+@known_answer("actor_critic/optimism")
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.0, 50.0))
+def test_the_critic_is_above_the_true_values_where_the_bonus_covers_the_error(seed, episodes):
+    """On the good event, |r + P V - its ridge estimate| <= bonus / sqrt(N + lambda) everywhere, f >= T f >= Q*."""
+    rng = np.random.default_rng(seed)
+    mdp = random_mdp(seed, 4, 3, 5)
+    counts = rng.poisson(episodes * rng.exponential(size=(5, 4, 3, 1)) * mdp.transitions)
+    visits = counts.sum(axis=-1)
+    # Whatever the values of the next states in [0, 5] are, this covers the error of their mean, and of the ridge.
+    error = 5 * np.abs(counts - visits[..., None] * mdp.transitions).sum(axis=-1) + 6
+    bonus = np.max(error / np.sqrt(visits + 1))
+    f = critic(counts, mdp.rewards, bonus, high=5.0)
+    assert (f >= np.minimum(value_iteration(mdp).action_value, 5.0) - 1e-9).all()
+
+
+@known_answer("actor_critic/optimism-deterministic")
+@pytest.mark.parametrize("mdp", [LOCK, deep_sea(6)])
+def test_optimism_on_deterministic_mdps(mdp):
+    shape = mdp.rewards.shape
+    visits = np.random.default_rng(1).integers(0, 6, shape)
+    counts = (visits[..., None] * mdp.transitions).astype(int)
+    f = critic(counts, mdp.rewards, bonus=1.01, low=-0.01)
+    following = np.vstack([f.max(axis=-1)[1:], np.zeros((1, shape[1]))])
+    backed_up = mdp.rewards + np.einsum("hsax,hx->hsa", mdp.transitions, following)
+    assert (f >= np.minimum(backed_up, 1.0) - 1e-5).all()
+    assert f[0].max(axis=-1) @ mdp.initial >= value_iteration(mdp).start_value - 1e-9
+
+
+@known_answer("actor_critic/hedge")
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 5.0))
+def test_what_the_actor_loses_in_an_epoch(seed, step_size):
+    """sum_n (max f - <pi_n, f>) <= log A / eta + eta R^2 n / 8, and at step n at most log A / (eta n)."""
+    f = np.random.default_rng(seed).uniform(size=4)
+    gaps = np.array([f.max() - probabilities(f, n, step_size) @ f for n in range(40)])
+    allowed = np.log(4) / step_size + step_size * np.ptp(f) ** 2 * np.arange(1, 41) / 8
+    assert (gaps.cumsum() <= allowed + 1e-9).all()
+    assert (gaps[1:] <= np.log(4) / (step_size * np.arange(1, 40)) + 1e-9).all()

@@ -12,7 +12,9 @@ _BASELINES = "conservative_baselines"
 
 MODULES = {
     "ppo": "ppo",
+    "a2c": "a2c",
     "dqn": "dqn",
+    "pqn": "pqn",
     "stepmix": "stepmix",
     "epsmix": "stepmix",
     "baseline_only": _BASELINES,
@@ -31,7 +33,9 @@ MODULES = {
 
 _CONFIGS = {
     "PPOConfig": "ppo",
+    "A2CConfig": "a2c",
     "DQNConfig": "dqn",
+    "PQNConfig": "pqn",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
     "SQIRLConfig": "sqirl",
@@ -46,6 +50,7 @@ _CONFIGS = {
 
 __all__ = [
     "MODULES",
+    "A2CConfig",
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
@@ -54,8 +59,10 @@ __all__ = [
     "NOAHConfig",
     "NORAConfig",
     "PPOConfig",
+    "PQNConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
+    "a2c",
     "agent_named",
     "baseline_only",
     "bpi_ucbvi",
@@ -71,12 +78,14 @@ __all__ = [
     "nora",
     "opt_pess_lp",
     "ppo",
+    "pqn",
     "sqirl",
     "sqirl_theory",
     "stepmix",
 ]
 
 if TYPE_CHECKING:
+    from jaxrl_suite.agents.a2c import A2CConfig, a2c
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
@@ -85,6 +94,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
+    from jaxrl_suite.agents.pqn import PQNConfig, pqn
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory
     from jaxrl_suite.agents.stepmix import epsmix, stepmix

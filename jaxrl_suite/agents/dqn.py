@@ -22,6 +22,8 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
+from jaxrl_suite.learning.optimisation import gradient_step
+from jaxrl_suite.learning.q_learning import check_discrete, exploration, greedy_action, linear_epsilon, value_of
 
 SB3 = "Stable-Baselines3"
 SQIRL = "SQIRL's comparison (Laidlaw et al. 2024), with Stable-Baselines3"
@@ -117,15 +119,8 @@ def td_target(batch: Experience, choosing: jax.Array, judging: jax.Array, discou
     return batch.reward + discount * jnp.where(batch.terminated, 0.0, next_value)
 
 
-def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
-    """Entries of `values` [..., A] at `action` [...]. A sum, because its gradient is cheaper than a gather's."""
-    return jnp.sum(values * jax.nn.one_hot(action, values.shape[-1]), axis=-1)
-
-
 def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
-    space = env.action_space(env_params)
-    if not hasattr(space, "n"):
-        raise ConfigError(f"dqn: {env.id} has a {type(space).__name__} of actions, must have a Discrete number of them")
+    check_discrete("dqn", env, env_params)
 
 
 @agent_factory("dqn", DQNConfig, _check)
@@ -164,7 +159,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     def update(key: jax.Array, state: DQNState, step: jax.Array) -> tuple[DQNState, Metrics]:
         key_collect, key_sample = jax.random.split(key)
         before, after = step * steps_per_update, (step + 1) * steps_per_update
-        epsilon = jnp.where(before < config.learning_starts, 1.0, epsilon_at(step))
+        epsilon = jnp.where(before < config.learning_starts, 1.0, linear_epsilon(step, config))
         env_state, observation, experience, metrics = collect(
             key_collect, state.params, state.env, state.observation, epsilon
         )
@@ -178,48 +173,36 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         metrics |= diagnostics | {"exploration/epsilon": epsilon}
         return DQNState(params, target_params, opt_state, buffer, env_state, observation), metrics
 
-    def epsilon_at(step: jax.Array) -> jax.Array:
-        """Linear from 1 to `final_epsilon` over the first `exploration_fraction` of the budget, then constant."""
-        progress = jnp.minimum(step / (config.exploration_fraction * config.total_updates), 1.0)
-        return 1.0 + progress * (config.final_epsilon - 1.0)
-
     def collect(key: jax.Array, params: Any, env_state: Any, observation: Any, epsilon: jax.Array) -> Any:
         """T steps of N environments: their state, what they show, the Experience [T, N], and the episodes' metrics."""
         key_explore, key_env = jax.random.split(key)
-        chance, choice = jax.random.uniform(key_explore, (2, config.train_frequency, config.num_envs))
-        random_action = (choice * num_actions).astype(jnp.int32)
+        explored = exploration(key_explore, (config.train_frequency, config.num_envs), num_actions, epsilon)
         inputs = vector.draw(key_env, env_params, config.train_frequency)
 
         def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
             env_state, observation = carry
-            explores, random_action, env_inputs = inputs_t
-            action = jnp.where(explores, random_action, greedy_action(params, observation))
+            (explores, random_action), env_inputs = inputs_t
+            action = jnp.where(explores, random_action, greedy_action(q_values(params, observation)))
             env_state, out = vector.step(env_state, action, env_params, env_inputs)
             return (env_state, out.observation), (observation, action, out)
 
-        carry, (observation, action, steps) = jax.lax.scan(
-            act_and_step, (env_state, observation), (chance < epsilon, random_action, inputs)
-        )
+        carry, (observation, action, steps) = jax.lax.scan(act_and_step, (env_state, observation), (explored, inputs))
         is_end = steps.done if config.truncation_is_termination else steps.terminated
         reward = steps.reward.astype(jnp.float32)
         experience = Experience(observation, action, reward, is_end, steps.final_observation)
         return *carry, experience, episode_metrics(steps)
 
-    def greedy_action(params: Any, observation: Any) -> jax.Array:
-        return jnp.argmax(q_values(params, observation), axis=-1).astype(jnp.int32)
-
     def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
         """One gradient step a minibatch; `batches` is [gradient_steps, B]."""
+
+        descend = gradient_step(loss, optimizer, config.learning_rate)
 
         def one_batch(carry: tuple[Any, Any], batch: Experience) -> tuple[Any, Metrics]:
             params, opt_state = carry
             judging = q_values(target_params, batch.next_observation)
             choosing = q_values(params, batch.next_observation) if config.double else judging
             target = td_target(batch, choosing, judging, config.discount)
-            grads, diagnostics = jax.grad(loss, has_aux=True)(params, batch, target)
-            updates, opt_state = optimizer.update(grads, opt_state)
-            params = jax.tree.map(lambda p, u: p - config.learning_rate * u, params, updates)
-            return (params, opt_state), diagnostics
+            return descend((params, opt_state), (batch, target))
 
         (params, opt_state), diagnostics = jax.lax.scan(one_batch, (params, opt_state), batches)
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
@@ -238,10 +221,10 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
 
     def act(key: jax.Array, state: DQNState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         """The best action by the network; if not `greedy`, with chance `final_epsilon` a random one."""
-        action = greedy_action(state.params, observation)
+        action = greedy_action(q_values(state.params, observation))
         if not greedy:
-            chance, choice = jax.random.uniform(key, (2,))
-            action = jnp.where(chance < config.final_epsilon, (choice * num_actions).astype(jnp.int32), action)
+            explores, random_action = exploration(key, (), num_actions, config.final_epsilon)
+            action = jnp.where(explores, random_action, action)
         return action, memory
 
     info = AgentInfo("dqn", env, env_params, config, steps_per_update, config.total_updates, dqn)

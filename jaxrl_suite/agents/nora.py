@@ -4,10 +4,10 @@ Tan, Fan, Wei, Actor-Critics Can Achieve Optimal Sample Efficiency, ICML 2025 (a
 not at hand: this is a reconstruction from its abstract, the names of its algorithms, and a derivation of its rates,
 and is called that wherever results are shown.
 
-An episode t: play the actor, softmax of eta times the sum of critics since the last reset; add the episode to the data;
-if the data have grown enough (`has_grown`), fit the critic anew (`fit_critic`) and reset the actor to uniform, else take
-one more step of mirror ascent on the critic at hand. Between switches the critic f is frozen, so the actor after n steps
-is softmax(eta n f): no table of policies is needed. All in float64.
+An episode t: play the actor, softmax of eta times the sum of critics since the last reset; add the episode to the
+data; if they have grown enough (`has_grown`), fit the critic anew (`fit_critic`) and reset the actor to uniform, else
+take one more step of mirror ascent on the critic at hand. Between switches the critic f is frozen, so the actor after n
+steps is softmax(eta n f): no table of policies is needed. All in float64.
 
   nora    Algorithm 2: the critic aims at Q*, plus a bonus
   noah    Algorithm 3: without the bonus, on offline data
@@ -61,7 +61,9 @@ class CriticConfig:
         0.1, "of uniform actions in the offline policy, otherwise optimal", symbol="epsilon", low=0, high=1
     )
     total_updates: int = static(3000, "budget: episodes", symbol="T", unit="episodes", source=RECONSTRUCTION, low=1)
-    offline_episodes: int = static(0, "episodes of the offline policy, counted before the first", unit="episodes", low=0)
+    offline_episodes: int = static(
+        0, "episodes of the offline policy, counted before the first", unit="episodes", low=0
+    )
     dataset: Any = array(None, "counts [H, S, A, S] of offline episodes (see `dataset_counts`)")
 
     def check(self) -> None:
@@ -77,7 +79,9 @@ class NORAConfig(CriticConfig):
     """Settings of NORA, and the switches that take it apart."""
 
     bonus: float = sweepable(1.0, "of an unvisited pair, divided by the root of visits + lambda", symbol="b", low=0)
-    fits: str = static("rare", "the critic: when the data have doubled, or in every episode", choices=("rare", "always"))
+    fits: str = static(
+        "rare", "the critic: when the data have doubled, or in every episode", choices=("rare", "always")
+    )
     resets: bool = static(True, "the actor becomes uniform whenever the critic is fitted")
     actor: str = static("softmax", "mirror ascent, or greedy in the critic: eta = inf", choices=("softmax", "greedy"))
 
@@ -185,9 +189,7 @@ def check_task(env: Any, env_params: Any, config: CriticConfig) -> None:
     if float(mdp.discount) != 1.0:
         raise ConfigError(f"{env.id}: discount = {float(mdp.discount):g}: must be 1")
     if config.dataset is not None and np.shape(config.dataset) != counts_shape(mdp):
-        raise ConfigError(
-            f"{kind}.dataset: shape {np.shape(config.dataset)}: must be counts {list(counts_shape(mdp))}"
-        )
+        raise ConfigError(f"{kind}.dataset: shape {np.shape(config.dataset)}: must be counts {list(counts_shape(mdp))}")
     if config.dataset is not None and config.offline_episodes:
         raise ConfigError(f"{kind}.offline_episodes = {config.offline_episodes}: must be 0 where a dataset is given")
 

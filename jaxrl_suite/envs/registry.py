@@ -200,3 +200,4 @@ register_family("probe", "jaxrl_suite.envs.probes:make", "jaxrl_suite.envs.probe
 register_family("tabular", "jaxrl_suite.envs.tabular_families:make", "jaxrl_suite.envs.tabular_families:IDS")
 register_family("grid", "jaxrl_suite.envs.gridworlds:make", "jaxrl_suite.envs.gridworlds:IDS")
 register_family("table", "jaxrl_suite.envs.table_env:make")
+register_family("linear", "jaxrl_suite.envs.tetris:make", "jaxrl_suite.envs.tetris:IDS")

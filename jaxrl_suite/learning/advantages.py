@@ -1,5 +1,7 @@
 """Advantage estimators. Time is the leading axis; any batch axes follow."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -38,3 +40,36 @@ def gae(
 
     _, advantages = jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True, unroll=16)
     return advantages
+
+
+def lambda_targets(
+    reward: jax.Array,
+    next_value: jax.Array,
+    terminated: jax.Array,
+    truncated: jax.Array,
+    discount: jax.Array | float,
+    q_lambda: jax.Array | float,
+) -> jax.Array:
+    """Targets of Q(lambda) with the behaviour's own maxima (Gallici et al. 2025, eq. 10), through truncation.
+
+        G_t = r_t + gamma (1 - terminated_t) [(1 - lambda) max Q(s'_t) + lambda G_{t+1}]
+
+    with lambda = 0 at the end of an episode and of the rollout.
+
+    Args:
+        reward: [T, ...] float, r_t. next_value: [T, ...] float, max_a Q(s'_t, a) of what the step itself led to.
+        terminated, truncated: [T, ...] bool. discount, q_lambda: gamma and lambda.
+
+    Returns:
+        G_t, [T, ...] float.
+    """
+    discounts = jnp.where(terminated, 0.0, discount)
+    trace = jnp.where(terminated | truncated, 0.0, q_lambda)
+
+    def backward(following: jax.Array, inputs: Any) -> tuple[jax.Array, jax.Array]:
+        reward_t, value_t, discount_t, trace_t = inputs
+        target = reward_t + discount_t * (value_t + trace_t * (following - value_t))
+        return target, target
+
+    stages = (reward, next_value, discounts, trace)
+    return jax.lax.scan(backward, next_value[-1], stages, reverse=True, unroll=16)[1]

@@ -48,17 +48,23 @@ def _dense(width: int, scale: float) -> nn.Dense:
 
 
 class MLP(nn.Module):
-    """Fully connected torso on the flattened observation; orthogonal initialisation with gain sqrt(2), zero bias."""
+    """Fully connected torso on the flattened observation; orthogonal initialisation with gain sqrt(2), zero bias.
+
+    With `layer_norm` every layer is normalised before its activation.
+    """
 
     hidden_sizes: Sequence[int] = (64, 64)
     activation: str = "tanh"
     observation_rank: int = 1
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, memory: Any, observation: jax.Array) -> tuple[Any, jax.Array]:
         x = flatten_observation(observation, self.observation_rank)
         for width in self.hidden_sizes:
-            x = activation_fn(self.activation)(_dense(width, math.sqrt(2.0))(x))
+            x = _dense(width, math.sqrt(2.0))(x)
+            x = nn.LayerNorm()(x) if self.layer_norm else x
+            x = activation_fn(self.activation)(x)
         return memory, x
 
     def initial_memory(self, batch_shape: tuple[int, ...]) -> Any:

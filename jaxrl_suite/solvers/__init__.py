@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jaxrl_suite.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from jaxrl_suite.solvers.boards import board_values
     from jaxrl_suite.solvers.coverage import concentrability
     from jaxrl_suite.solvers.dynamic_programming import (
         Evaluation,
@@ -68,6 +69,7 @@ _HOMES = {
     "value_iteration": "dynamic_programming",
     **dict.fromkeys(_EFFECTIVE_HORIZON, "effective_horizon"),
     **dict.fromkeys(_SAMPLE_COMPLEXITY, "sample_complexity"),
+    "board_values": "boards",
     "concentrability": "coverage",
     "plan_value": "plans",
     "gorp_episodes": "random_play_search",
@@ -79,6 +81,7 @@ __all__ = [
     "GorpHorizon",
     "Solution",
     "action_gaps",
+    "board_values",
     "concentrability",
     "covering_length",
     "effective_horizon_bound",

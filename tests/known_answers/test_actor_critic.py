@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import jaxrl_suite as jrl
 from jaxrl_suite.agents.nora import fit_critic, has_grown, log_volume, offline_policy, softmax_actor
+from jaxrl_suite.envs import tetris
 from jaxrl_suite.envs.tabular_families import combination_lock, deep_sea, random_mdp
-from jaxrl_suite.solvers import concentrability, occupancy, policy_evaluation, value_iteration
+from jaxrl_suite.solvers import board_values, concentrability, occupancy, policy_evaluation, value_iteration
 from tests.known_answers.ledger import known_answer
 
 CODE = [1, 0, 2, 2, 1, 0, 1, 2, 0, 1]
@@ -104,7 +105,9 @@ def test_regret_on_the_lock(name, settings, mean, sd):
 
 @known_answer("actor_critic/lock-orderings")
 def test_orderings_on_the_lock():
-    by_step = [regret(lock_run(step_size=eta)).mean() if eta < 10 else regret(lock_run()).mean() for eta in (10, 1, 0.1)]
+    by_step = [
+        regret(lock_run(step_size=eta)).mean() if eta < 10 else regret(lock_run()).mean() for eta in (10, 1, 0.1)
+    ]
     assert by_step[0] < by_step[1] < by_step[2]
     hybrid = regret(lock_run(offline_episodes=200)).mean()
     assert 10 * regret(lock_run("noah")).mean() < hybrid < by_step[0]
@@ -219,3 +222,69 @@ def test_what_the_actor_loses_in_an_epoch(seed, step_size):
     allowed = np.log(4) / step_size + step_size * np.ptp(f) ** 2 * np.arange(1, 41) / 8
     assert (gaps.cumsum() <= allowed + 1e-9).all()
     assert (gaps[1:] <= np.log(4) / (step_size * np.arange(1, 40)) + 1e-9).all()
+
+
+# Tetris
+
+
+@known_answer("actor_critic/tetris-rules")
+def test_the_rules_of_tetris():
+    turns = {67: [67, 131, 194, 193], 1: [1, 2, 2, 1], 3: [3, 130, 3, 65], 66: [66, 129, 66, 129]}
+    assert sorted(tetris.PIECES.tolist()) == [1, 2, 3, 65, 66, 67, 129, 130, 131, 193, 194, 195]
+    assert {piece: [int(tetris.turned(np.int64(piece), k)) for k in range(4)] for piece in turns} == turns
+
+    def placed(board, column):
+        full = tetris.PIECES.tolist().index(195)
+        found = tetris.tables()
+        return found.next_board[board, full, 4 * column], found.reward[board, full, 4 * column]
+
+    assert placed(0, 0) == (195, 0)
+    assert placed(195, 0) == (195, -2)
+    assert placed(195, 2) == (975, 0)
+    assert placed(975, 4) == (0, 0)
+
+
+@known_answer("actor_critic/tetris-features")
+def test_the_features_of_tetris():
+    found = {195: [2, 0, 0, 0, 0, 0, 2, 0], 64: [2, 1, 0, 0, 0, 0, 0, 2], 66: [2, 1, 0, 0, 0, 0, 1, 1]}
+    for board, features in found.items():
+        assert tetris.board_features(board).tolist() == features
+    boards = tetris.reachable_boards()
+    assert len(boards) == 2780
+    blocks = np.unique(tetris.tables().block)
+    assert len(blocks) == 60
+    # phi of a board is its features in one block, whichever: ranks add up.
+    rows = tetris.tables().features[boards]
+    assert np.linalg.matrix_rank(rows) * len(blocks) == 480
+    assert np.linalg.norm(rows, axis=-1).max() == pytest.approx(5.830952, abs=1e-6)
+    assert np.flatnonzero(tetris.features(195, 0, 5)).tolist() == [8 * (16 + 2), 8 * (16 + 2) + 6]
+
+
+@known_answer("actor_critic/tetris-values")
+@pytest.mark.parametrize(
+    ("policy", "horizon", "value"),
+    [
+        (None, 40, -0.5501886),
+        ("uniform", 40, -33.6604634),
+        ("first", 40, -59.44256),
+        ("worst", 40, -40 * 1.7833333),
+        *(("uniform", h, v) for h, v in [(2, -0.5074306), (3, -1.3217569), (5, -3.0732373), (10, -7.4422574)]),
+        ("uniform", 20, -16.1816485),
+        *((None, h, v) for h, v in [(5, -0.0359198), (10, -0.1197764), (20, -0.2634982)]),
+    ],
+)
+def test_values_of_tetris(policy, horizon, value):
+    table = tetris.tables()
+    sign, reward = (-1, -table.reward) if policy == "worst" else (1, table.reward)
+    chosen = {"worst": None, "first": np.zeros((horizon, *table.reward.shape[:2]), int)}.get(policy, policy)
+    found = sign * board_values(table.next_board, reward, horizon, chosen)[horizon, 0]
+    assert found == pytest.approx(value, rel=2e-7, abs=1e-7)
+
+
+def test_tetris_is_stepped_by_its_tables():
+    env, params = jrl.make("linear/tetris")
+    agent = jrl.agents.ppo(env, params, jrl.agents.PPOConfig(total_updates=2))
+    run = jrl.train(agent, seeds=4)
+    assert (run.metrics["episode/length"][:, -1] == 40).all()
+    uniform = board_values(tetris.tables().next_board, tetris.tables().reward, 40, "uniform")[40, 0]
+    assert run.metrics["episode/return"][:, 0].mean() == pytest.approx(uniform, abs=4)

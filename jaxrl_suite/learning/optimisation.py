@@ -1,0 +1,36 @@
+"""Gradient steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.agent import Metrics
+
+
+def gradient_step(
+    loss: Callable[..., tuple[jax.Array, Metrics]], optimizer: Any, learning_rate: Any
+) -> Callable[..., tuple[tuple[Any, Any], Metrics]]:
+    """step((params, opt_state), arguments) -> ((params, opt_state), diagnostics), as `lax.scan` wants it.
+
+    Args:
+        loss: (params, *arguments) -> (loss, diagnostics). optimizer: without a learning rate of its own.
+    """
+
+    def step(carry: tuple[Any, Any], arguments: Any) -> tuple[tuple[Any, Any], Metrics]:
+        params, opt_state = carry
+        grads, diagnostics = jax.grad(loss, has_aux=True)(params, *arguments)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        params = jax.tree.map(lambda p, u: p - learning_rate * u, params, updates)
+        return (params, opt_state), diagnostics
+
+    return step
+
+
+def annealed(config: Any, step: jax.Array) -> Any:
+    """`learning_rate`, which falls linearly to zero over `total_updates` if `anneal_learning_rate` says so."""
+    if not config.anneal_learning_rate:
+        return config.learning_rate
+    # A run extended beyond the budget stays at zero.
+    return config.learning_rate * jnp.maximum(1.0 - step / config.total_updates, 0.0)

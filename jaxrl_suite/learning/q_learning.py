@@ -1,0 +1,39 @@
+"""What agents that learn action values share: values of actions, exploration, and whose actions can be counted."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.errors import ConfigError
+
+
+def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
+    """Entries of `values` [..., A] at `action` [...]. A sum, because its gradient is cheaper than a gather's."""
+    return jnp.sum(values * jax.nn.one_hot(action, values.shape[-1]), axis=-1)
+
+
+def greedy_action(values: jax.Array) -> jax.Array:
+    """int32 [...]: the best action by `values` [..., A], the lowest among equals."""
+    return jnp.argmax(values, axis=-1).astype(jnp.int32)
+
+
+def linear_epsilon(step: jax.Array, config: Any) -> jax.Array:
+    """Linear from 1 to `final_epsilon` over the first `exploration_fraction` of the budget, then constant."""
+    progress = jnp.minimum(step / (config.exploration_fraction * config.total_updates), 1.0)
+    return 1.0 + progress * (config.final_epsilon - 1.0)
+
+
+def exploration(key: jax.Array, shape: tuple[int, ...], num_actions: int, epsilon: Any) -> tuple[jax.Array, jax.Array]:
+    """(whether to explore, bool; the random action, int32), both of `shape`, from one call for random numbers."""
+    chance, choice = jax.random.uniform(key, (2, *shape))
+    return chance < epsilon, (choice * num_actions).astype(jnp.int32)
+
+
+def check_discrete(name: str, env: Any, env_params: Any) -> None:
+    """Raises ConfigError unless the environment's actions can be counted."""
+    space = env.action_space(env_params)
+    if not hasattr(space, "n"):
+        raise ConfigError(
+            f"{name}: {env.id} has a {type(space).__name__} of actions, must have a Discrete number of them"
+        )

@@ -3,10 +3,10 @@
 Tan, Fan, Wei, Hybrid Reinforcement Learning Breaks Sample Size Barriers in Linear MDPs (NeurIPS 2024), the rules as its
 published program has them.
 
-A board is an int in [0, 4096): bit i is column i, counted from the right, of the bottom row, bit 6 + i that of the upper
-row. A piece fills some of two columns of two rows: `lower + 64 * upper` with lower in 1 to 3, upper in 0 to 3, twelve in
-all, each as likely. Action 4 * column + turns puts the piece, turned clockwise, with its right edge at `column` in 0 to
-4. Full rows vanish; as long as there are more than two, the lowest is taken away, for a reward of -1.
+A board is an int in [0, 4096): bit i is column i, counted from the right, of the bottom row, bit 6 + i that of the
+upper row. A piece fills some of two columns of two rows: `lower + 64 * upper` with lower in 1 to 3, upper in 0 to 3,
+twelve in all, each as likely. Action 4 * column + turns puts the piece, turned clockwise, with its right edge at
+`column` in 0 to 4. Full rows vanish; as long as there are more than two, the lowest is taken away, for a reward of -1.
 """
 
 import functools

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrl_suite.learning.advantages import gae
+from jaxrl_suite.learning.advantages import gae, lambda_targets
 
 NO = np.zeros(3, bool)
 
@@ -59,3 +59,28 @@ def test_batch_axes_are_kept():
     shape = (5, 2, 3)
     zeros, no = jnp.zeros(shape), jnp.zeros(shape, bool)
     assert gae(zeros, zeros, zeros, no, no, 0.9, 0.9).shape == shape
+
+
+def test_known_answer_actor_critic_b10_2():
+    """r = (1,0,1,0), max Q(s_t) = (1,2,3,4), max Q(s_M) = 5, gamma .99, lambda .65: without an end, with the published
+    program's shifted bootstrap, and with an end at t = 1."""
+    reward, best, no = jnp.array([1.0, 0.0, 1.0, 0.0]), jnp.array([2.0, 3.0, 4.0, 5.0]), jnp.zeros(4, bool)
+    found = lambda_targets(reward, best, no, no, 0.99, 0.65)
+    np.testing.assert_allclose(found, [4.6689608, 4.6246476, 5.571325, 4.95], atol=1e-6)
+    shifted = lambda_targets(reward, best.at[-2].set(5.0), no, no, 0.99, 0.65)
+    np.testing.assert_allclose(shifted, [4.8124437, 4.8476204, 5.917825, 4.95], atol=1e-6)
+    ended = lambda_targets(reward, best, no.at[1].set(True), no, 0.99, 0.65)
+    np.testing.assert_allclose(ended, [1.693, 0.0, 5.571325, 4.95], atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(floats, floats, flags, flags, unit, unit)
+def test_lambda_targets_agree_with_a_slow_loop(reward, best, terminated, truncated, discount, q_lambda):
+    reward, best = np.array(reward, np.float32), np.array(best, np.float32)
+    expected, following = np.zeros(24), best[-1]
+    for t in reversed(range(24)):
+        trace = 0.0 if terminated[t] or truncated[t] else q_lambda
+        following = reward[t] + discount * (not terminated[t]) * ((1 - trace) * best[t] + trace * following)
+        expected[t] = following
+    found = lambda_targets(reward, best, np.array(terminated), np.array(truncated), discount, q_lambda)
+    np.testing.assert_allclose(found, expected, atol=2e-4, rtol=2e-4)

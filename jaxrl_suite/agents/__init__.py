@@ -26,6 +26,7 @@ MODULES = {
     "sqirl_theory": "sqirl_theory",
     "gorp": "gorp",
     "nora": "nora",
+    "nora_linear": "nora_linear",
     "noah": "nora",
     "douhua": "nora",
 }
@@ -42,6 +43,7 @@ _CONFIGS = {
     "SQIRLTheoryConfig": "sqirl_theory",
     "GORPConfig": "gorp",
     "NORAConfig": "nora",
+    "LinearNORAConfig": "nora_linear",
     "NOAHConfig": "nora",
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
@@ -55,6 +57,7 @@ __all__ = [
     "DOUHUAConfig",
     "DQNConfig",
     "GORPConfig",
+    "LinearNORAConfig",
     "LinearProgramConfig",
     "NOAHConfig",
     "NORAConfig",
@@ -76,6 +79,7 @@ __all__ = [
     "judged",
     "noah",
     "nora",
+    "nora_linear",
     "opt_pess_lp",
     "ppo",
     "pqn",
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
+    from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl

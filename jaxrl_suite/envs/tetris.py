@@ -18,7 +18,8 @@ import numpy as np
 from flax import struct
 
 from jaxrl_suite.envs.base import BaseEnv
-from jaxrl_suite.errors import UnknownNameError
+from jaxrl_suite.envs.linear_features import LinearFeatures, block_features
+from jaxrl_suite.errors import ConfigError, UnknownNameError
 
 COLUMNS, TURNS = 5, 4
 NUM_BOARDS, NUM_ACTIONS, NUM_FEATURES, NUM_BLOCKS = 4096, COLUMNS * TURNS, 8, 80
@@ -109,24 +110,58 @@ def reachable_boards() -> np.ndarray:
     return np.array(sorted(known))
 
 
+def uniform_episodes(seed: int, episodes: int, horizon: int = 40) -> np.ndarray:
+    """Episodes of uniformly random actions, float64 [episodes, 3, horizon + 1]: states' numbers, actions, rewards; the
+    last action and reward of each are 0 and unused."""
+    rng, found = np.random.default_rng(seed), tables()
+    pieces = rng.integers(len(PIECES), size=(horizon + 1, episodes))
+    actions = rng.integers(NUM_ACTIONS, size=(horizon, episodes))
+    board, played = np.zeros(episodes, int), np.zeros((3, horizon + 1, episodes))
+    for t in range(horizon):
+        taken = (board, pieces[t], actions[t])
+        played[:, t] = board * len(PIECES) + pieces[t], actions[t], found.reward[taken]
+        board = found.next_board[taken].astype(int)
+    played[0, horizon] = board * len(PIECES) + pieces[horizon]
+    return np.moveaxis(played, -1, 0)
+
+
+@functools.cache
+def leading_directions(dimension: int, seed: int, episodes: int = 200) -> np.ndarray:
+    """The projection to the `dimension` directions in which features of uniform play are largest, float64 [640, d]: the
+    first right singular vectors of all its rows."""
+    played = uniform_episodes(seed, episodes)[:, :, :-1].astype(int)
+    boards, pieces = np.divmod(played[:, 0], len(PIECES))
+    found = tables()
+    rows = np.zeros((boards.size, NUM_BLOCKS, NUM_FEATURES))
+    block = found.block[pieces, played[:, 1]].ravel()
+    rows[np.arange(boards.size), block] = found.features[boards.ravel()]
+    return np.linalg.svd(rows.reshape(boards.size, -1), full_matrices=False)[2][:dimension].T.copy()
+
+
 @struct.dataclass
 class TetrisParams:
-    """horizon: pieces an episode."""
+    """projection: float64 [640, d], of phi to what linear learners see."""
 
-    max_steps_in_episode: int = 40
+    projection: Any = None
+    max_steps_in_episode: int = struct.field(pytree_node=False, default=40)
 
 
 class Tetris(BaseEnv):
     """The game. Observations: the twelve cells and the piece, one-hot, float32 [24]; or, `raw`, the state's number
     12 * board + piece, int32. An environment state is (board, piece, stage), all int32."""
 
-    def __init__(self, id: str = "linear/tetris", observation: str = "auto"):
-        self.id, self.default_params, self.observation = id, TetrisParams(), observation
+    def __init__(self, id: str, params: TetrisParams, observation: str = "auto"):
+        self.id, self.default_params, self.observation = id, params, observation
 
     def observed_as(self, observation: str) -> "Tetris":
         if observation not in ("auto", "raw"):
             return super().observed_as(observation)  # type: ignore[return-value]
-        return Tetris(self.id, observation)
+        return Tetris(self.id, self.default_params, observation)
+
+    def linear_features(self, params: TetrisParams) -> LinearFeatures:
+        """phi, projected; states are numbered as `raw` observations."""
+        found = tables()
+        return block_features(found.features, found.block, params.projection)
 
     def observation_space(self, params: Any) -> Any:
         from gymnax.environments import spaces
@@ -164,9 +199,21 @@ class Tetris(BaseEnv):
 IDS = ("linear/tetris",)
 
 
-def make(id: str) -> tuple[Tetris, TetrisParams]:
-    """The environment, and its parameters. Raises UnknownNameError for another id."""
+def make(id: str, dimension: int = 60, seed: int = 0, horizon: int = 40) -> tuple[Tetris, TetrisParams]:
+    """The environment, and its parameters.
+
+    Args:
+        dimension: d, directions that linear learners see, of 200 uniform episodes drawn by `seed`; 640: phi itself.
+        horizon: pieces an episode.
+
+    Raises:
+        UnknownNameError: for another id. ConfigError: for a dimension there is not.
+    """
     if id not in IDS:
         raise UnknownNameError("environment", id, IDS)
-    env = Tetris(id)
-    return env, env.default_params
+    size = NUM_BLOCKS * NUM_FEATURES
+    if not 1 <= dimension <= size:
+        raise ConfigError(f"dimension = {dimension}: must be between 1 and {size}")
+    projection = np.eye(size) if dimension == size else leading_directions(dimension, seed)
+    params = TetrisParams(projection, horizon)
+    return Tetris(id, params), params

@@ -8,7 +8,6 @@ and with pooled data it is rare-switching LSVI-UCB.
 Symbols: phi features, d of them; Lambda = lambda I + sum phi phi', b the bonus, eta the actor's step size.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,8 +18,8 @@ from flax import struct
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.nora import RECONSTRUCTION, has_grown
 from jaxrl_suite.config import array, static, sweepable
-from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.envs.linear_features import LinearFeatures
+from jaxrl_suite.errors import ConfigError
 
 
 @struct.dataclass

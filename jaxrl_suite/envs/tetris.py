@@ -126,14 +126,19 @@ def uniform_episodes(seed: int, episodes: int, horizon: int = 40) -> np.ndarray:
 
 
 @functools.cache
-def leading_directions(dimension: int, seed: int, episodes: int = 200) -> np.ndarray:
+def leading_directions(dimension: int, seed: int, shifted: bool, episodes: int = 200) -> np.ndarray:
     """The projection to the `dimension` directions in which features of uniform play are largest, float64 [640, d]: the
-    first right singular vectors of all its rows."""
-    played = uniform_episodes(seed, episodes)[:, :, :-1].astype(int)
-    boards, pieces = np.divmod(played[:, 0], len(PIECES))
+    first right singular vectors of all its rows.
+
+    Args:
+        shifted: as in `make`.
+    """
+    played = uniform_episodes(seed, episodes).astype(int)
+    states = played[:, 0, 1:] if shifted else played[:, 0, :-1]
+    boards, pieces = np.divmod(states, len(PIECES))
     found = tables()
     rows = np.zeros((boards.size, NUM_BLOCKS, NUM_FEATURES))
-    block = found.block[pieces, played[:, 1]].ravel()
+    block = found.block[pieces, played[:, 1, :-1]].ravel()
     rows[np.arange(boards.size), block] = found.features[boards.ravel()]
     return np.linalg.svd(rows.reshape(boards.size, -1), full_matrices=False)[2][:dimension].T.copy()
 
@@ -199,11 +204,14 @@ class Tetris(BaseEnv):
 IDS = ("linear/tetris",)
 
 
-def make(id: str, dimension: int = 60, seed: int = 0, horizon: int = 40) -> tuple[Tetris, TetrisParams]:
+def make(
+    id: str, dimension: int = 60, seed: int = 0, shifted: bool = False, horizon: int = 40
+) -> tuple[Tetris, TetrisParams]:
     """The environment, and its parameters.
 
     Args:
         dimension: d, directions that linear learners see, of 200 uniform episodes drawn by `seed`; 640: phi itself.
+        shifted: the published programs' quirk: these directions are of phi(s', a), the state that followed.
         horizon: pieces an episode.
 
     Raises:
@@ -214,6 +222,6 @@ def make(id: str, dimension: int = 60, seed: int = 0, horizon: int = 40) -> tupl
     size = NUM_BLOCKS * NUM_FEATURES
     if not 1 <= dimension <= size:
         raise ConfigError(f"dimension = {dimension}: must be between 1 and {size}")
-    projection = np.eye(size) if dimension == size else leading_directions(dimension, seed)
+    projection = np.eye(size) if dimension == size else leading_directions(dimension, seed, shifted)
     params = TetrisParams(projection, horizon)
     return Tetris(id, params), params

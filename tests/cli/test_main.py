@@ -40,7 +40,7 @@ def test_each_command_has_help(capsys, command):
     assert f"usage: jaxrl {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list", "agents"], ["tran"], ["train", "pqo", "CartPole-v1"]])
+@pytest.mark.parametrize("words", [["--help"], ["list", "agents"], ["tran"], ["train", "ppoo", "CartPole-v1"]])
 def test_light_commands_never_import_jax(words):
     code = f"import sys; from jaxrl_suite.cli import main; main({words!r}); sys.exit('jax' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -114,7 +114,7 @@ def test_listing_nothing_says_so(capsys, monkeypatch, tmp_path):
     ("words", "parts"),
     [
         (["trane"], ["unknown command 'trane'", "did you mean train"]),
-        (["train", "pqo", "CartPole-v1"], ["unknown agent 'pqo'", "did you mean ppo"]),
+        (["train", "ppoo", "CartPole-v1"], ["unknown agent 'ppoo'", "did you mean ppo"]),
         (["train", "ppo", "CartPol-v1"], ["unknown environment 'CartPol-v1'", "CartPole-v1"]),
         (["train", "ppo"], ["ENV: missing"]),
         (["train", "--seeds", "3"], ["AGENT: must come first", "'--seeds'"]),

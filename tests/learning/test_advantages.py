@@ -82,5 +82,6 @@ def test_lambda_targets_agree_with_a_slow_loop(reward, best, terminated, truncat
         trace = 0.0 if terminated[t] or truncated[t] else q_lambda
         following = reward[t] + discount * (not terminated[t]) * ((1 - trace) * best[t] + trace * following)
         expected[t] = following
-    found = lambda_targets(reward, best, np.array(terminated), np.array(truncated), discount, q_lambda)
+    ends = (np.array(terminated), np.array(truncated))
+    found = jax.jit(lambda_targets)(reward, best, *ends, discount, q_lambda)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=2e-4)

@@ -17,6 +17,7 @@ steps is softmax(eta n f): no table of policies is needed. All in float64.
 Symbols: S, A, H states, actions, stages; N_h(s,a) visits; eta the actor's step size, b the bonus, lambda the ridge.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -280,7 +281,8 @@ def actor_critic(
         critic = jnp.where(switches, fit(counts, policy), state.critic)
         volume = jnp.where(switches, volume, state.log_volume)
         steps = steps.astype(jnp.int32)
-        return state.replace(counts=counts, critic=critic, steps=steps, past=past, log_volume=volume), switches
+        changed = {"counts": counts, "critic": critic, "steps": steps, "past": past, "log_volume": volume}
+        return dataclasses.replace(state, **changed), switches
 
     def update(key: jax.Array, state: ActorCriticState, step: jax.Array) -> tuple[ActorCriticState, Metrics]:
         policy = actor(state)
@@ -288,7 +290,7 @@ def actor_critic(
         value = policy_evaluation(mdp, policy).start_value
         is_success = (state.first_success == 0) & (episode.total >= state.best - SLACK)
         first = jnp.where(is_success, step + 1, state.first_success).astype(jnp.int32)
-        state, switches = learn(state.replace(first_success=first), episode, policy)
+        state, switches = learn(dataclasses.replace(state, first_success=first), episode, policy)
         metrics = {
             "episode/return": episode.total,
             "episode/count": jnp.ones((), jnp.int32),

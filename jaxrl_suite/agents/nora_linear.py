@@ -8,6 +8,7 @@ and with pooled data it is rare-switching LSVI-UCB.
 Symbols: phi features, d of them; Lambda = lambda I + sum phi phi', b the bonus, eta the actor's step size.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -103,7 +104,8 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         phi = features.of(states[1:] if config.shifted_features else states[:-1], actions)
         grown = jnp.einsum("hd,he->de", phi, phi)[None] if config.pooled else phi[:, :, None] * phi[:, None, :]
         place = state.length
-        return state.replace(
+        return dataclasses.replace(
+            state,
             states=state.states.at[place].set(states),
             actions=state.actions.at[place].set(actions),
             rewards=state.rewards.at[place].set(rewards),
@@ -133,7 +135,7 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         last = jnp.zeros(features.values(state.weights[0]).shape[0])
         _, weights = jax.lax.scan(backup, last, (jnp.arange(horizon), left), reverse=True)
         none = jnp.zeros((), jnp.int32)
-        return state.replace(inverse=inverse, log_volume=volume(state), weights=weights, steps=none)
+        return dataclasses.replace(state, inverse=inverse, log_volume=volume(state), weights=weights, steps=none)
 
     def clipped(q: jax.Array, left_here: jax.Array) -> jax.Array:
         return jnp.clip(q, left_here * config.reward_low, left_here * config.reward_high)
@@ -164,7 +166,7 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         (last, _), (states, actions, rewards) = jax.lax.scan(act_and_step, (first, env_state), inputs)
         state = add(state, jnp.append(states, last), actions, rewards)
         switches = has_grown(volume(state), state.log_volume)
-        waited = state.replace(steps=state.steps + 1)
+        waited = dataclasses.replace(state, steps=state.steps + 1)
         state = jax.lax.cond(switches, fit, lambda s: waited, state)
         metrics = {
             "episode/return": jnp.sum(rewards),

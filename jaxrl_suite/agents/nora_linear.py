@@ -20,6 +20,7 @@ from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.nora import RECONSTRUCTION, has_grown
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
+from jaxrl_suite.envs.observations import shows_number
 from jaxrl_suite.errors import ConfigError
 
 
@@ -63,6 +64,8 @@ def check_task(env: Any, env_params: Any, config: LinearNORAConfig) -> None:
     kind = type(config).__name__
     if not hasattr(env, "linear_features"):
         raise ConfigError(f"{env.id}: must be an environment with linear features, as make('linear/tetris')")
+    if not shows_number(env, env_params):
+        raise ConfigError(f"{env.id}: must show its state's number: make(…, observation='raw')")
     if np.any(np.asarray(config.reward_low) >= np.asarray(config.reward_high)):
         raise ConfigError(f"{kind}.reward_high = {float(np.min(config.reward_high)):g}: must be above reward_low")
     shape = (3, env_params.max_steps_in_episode + 1)

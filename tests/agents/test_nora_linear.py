@@ -94,6 +94,11 @@ def test_what_is_refused(env_id, changes, message):
         jrl.agents.nora_linear(env, params, config)
 
 
+def test_observations_that_are_no_number_are_refused():
+    with pytest.raises(ConfigError, match=r"linear/tetris: must show its state's number"):
+        jrl.agents.nora_linear(*jrl.make("linear/tetris"), jrl.agents.LinearNORAConfig())
+
+
 def test_a_dimension_there_is_not_is_refused():
     with pytest.raises(ConfigError, match=r"dimension = 641: must be between 1 and 640"):
         jrl.make("linear/tetris", dimension=641)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite import results
-from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, Training
+from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, Training, within_errors
 
 KNOWN = tomllib.loads((Path(__file__).parent / "known_answers.toml").read_text())
 REFERENCE = "independent float64 reference program"
@@ -58,13 +58,8 @@ NAMES = {
 
 
 def held_against(known: list[float] | None, seeds: int, theirs: int) -> Target | None:
-    """A mean of the reference program, equal within three standard errors of the difference of both means."""
-    if known is None:
-        return None
-    mean, deviation = known
-    printed = 0.05  # what rounding to the printed digit may hide
-    margin = 3.0 * deviation * math.sqrt(1 / theirs + 1 / seeds) + printed
-    return Target(mean, margin, "known answer", f"{REFERENCE}, {theirs} seeds")
+    """A mean of the reference program, printed with one digit."""
+    return None if known is None else within_errors(*known, seeds, theirs, REFERENCE, printed=0.05)
 
 
 def training(agent: str, baseline: str, scale: str, /, **changes: Any) -> Training:

@@ -3,7 +3,16 @@
 Experiments live in a checkout's `experiments/<paper>/experiment.py`; `jaxrl reproduce PAPER/ITEM` runs them.
 """
 
-from jaxrl_suite.reproduction.experiment import SCALES, Cell, Estimate, Experiment, Item, Target, Training
+from jaxrl_suite.reproduction.experiment import (
+    SCALES,
+    Cell,
+    Estimate,
+    Experiment,
+    Item,
+    Target,
+    Training,
+    within_errors,
+)
 from jaxrl_suite.reproduction.loading import list_experiments, load_experiment
 
 __all__ = [
@@ -16,4 +25,5 @@ __all__ = [
     "Training",
     "list_experiments",
     "load_experiment",
+    "within_errors",
 ]

@@ -1,6 +1,7 @@
 """What an experiment is, as data."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,17 @@ class Target:
             raise ConfigError(f"Target.kind = {self.kind!r}: must be one of {', '.join(KINDS)}")
         if not self.margin >= 0:
             raise ConfigError(f"Target.margin = {self.margin}: must be >= 0")
+
+
+def within_errors(mean: float, deviation: float, seeds: int, theirs: int, source: str, printed: float = 0.0) -> Target:
+    """A known mean over seeds, equal within three standard errors of the difference of both means.
+
+    Args:
+        deviation: of a seed. seeds, theirs: how many we have, and they had. printed: what rounding to the printed
+            digit may hide, added to the margin.
+    """
+    margin = 3.0 * deviation * math.sqrt(1 / theirs + 1 / seeds) + printed
+    return Target(mean, margin, "known answer", f"{source}, {theirs} seeds")
 
 
 @dataclasses.dataclass(frozen=True)

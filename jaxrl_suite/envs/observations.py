@@ -60,10 +60,16 @@ def encoded_space(mode: str, space: Any, raw: Any) -> Any:
 
 
 def shows_number(env: Any, env_params: Any) -> bool:
-    """Whether observations are a state's number, or a one-hot vector of it: judged by a first observation."""
-    observation = np.asarray(env.reset(jax.random.key(0), env_params)[0])
+    """Whether observations are a state's number, or a one-hot vector of it: judged by an episode's first two."""
+    observation, state = env.reset(jax.random.key(0), env_params)
     if np.issubdtype(observation.dtype, np.integer):
-        return observation.ndim == 0
+        return np.ndim(observation) == 0
+    # A first observation may be one-hot by chance: that of an empty board with one piece.
+    return _is_one_hot(observation) and _is_one_hot(env.step(jax.random.key(0), state, 0, env_params)[0])
+
+
+def _is_one_hot(observation: Any) -> bool:
+    observation = np.asarray(observation)
     return observation.ndim == 1 and np.sum(observation == 1) == 1 and np.sum(observation != 0) == 1
 
 

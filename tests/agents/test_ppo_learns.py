@@ -28,12 +28,12 @@ def trained(env_id, **settings):
 
 def values(run, observations):
     """[seed, observation] the critics' values."""
-    from jaxrl_suite.agents.ppo import _networks
+    from jaxrl_suite.agents.on_policy import networks
     from jaxrl_suite.learning.distributions import policy_for
 
     info = run.agent.info
     policy = policy_for(info.env.action_space(info.env_params))
-    _, critic = _networks(info.env, info.env_params, policy, info.config)
+    _, critic = networks(info.env, info.env_params, policy, info.config)
     observations = jnp.asarray(observations, jnp.float32)[:, None]
     return jax.vmap(lambda p: critic.apply(p, (), observations)[1][:, 0])(run.state.params.critic)
 

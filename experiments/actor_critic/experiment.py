@@ -134,6 +134,11 @@ def last_rewards(run: Any) -> np.ndarray:
     return run.metrics["episode/return"][:, -20:].mean(axis=-1) / PIECES
 
 
+def later_rewards(run: Any) -> np.ndarray:
+    """Mean reward a piece over the last fifty episodes."""
+    return run.metrics["episode/return"][:, -50:].mean(axis=-1) / PIECES
+
+
 def exact_cells() -> list[Cell]:
     """Values a piece of reference policies, by dynamic programming over all boards."""
 
@@ -157,7 +162,7 @@ def tetris(scale: str) -> Item | None:
     """Two-row Tetris as a linear MDP, hybrid and online."""
     if scale == "smoke":
         return None
-    trainings, cells = [], exact_cells()
+    trainings, cells, seeds = [], exact_cells(), {"cpu": 5, "full": 30}[scale]
     offline = rules.uniform_episodes(1, 200)
     for label, known in KNOWN["tetris"].items():
         arm, bonus, actor = label.split(", ")
@@ -169,7 +174,6 @@ def tetris(scale: str) -> Item | None:
             "offline": offline if arm == "hybrid" else None,
         }
         config |= {"actor": "greedy"} if actor == "greedy" else {"step_size": float(actor.removeprefix("eta="))}
-        seeds = {"cpu": 5, "full": 30}[scale]
         options = {"shifted": True, "observation": "raw"}
         trainings.append(Training(slug(label), "nora_linear", "linear/tetris", config, seeds, 1, options))
         name, (mean, deviation) = trainings[-1].name, known["last"]
@@ -185,12 +189,30 @@ def tetris(scale: str) -> Item | None:
             ),
             Cell(label, "switches", name, switches),
         ]
+    for label, known in KNOWN["lsvi"].items():
+        trained = lsvi_training(label, seeds)
+        column, measure = ("last 20", last_rewards) if label == "online" else ("last 50", later_rewards)
+        target = within_errors(*known, seeds, 4, REFERENCE, printed=0.02)
+        row = f"LSVI-UCB, {label}"
+        trainings.append(trained)
+        cells += [
+            Cell(row, "reward a piece, first 10", trained.name, first_rewards, digits=3),
+            Cell(row, f"reward a piece, {column}", trained.name, measure, target, digits=3),
+        ]
     notes = [
         "100 episodes of 40 pieces, 60 of 640 features, pooled over steps, lambda 1, recorded as the same "
         "authors' programs do (of the state that followed), projection and 200 uniform offline episodes from one seed",
         RECONSTRUCTED,
     ]
-    return Item("tetris", "NORA on two-row Tetris", trainings, cells, 5, notes)
+    return Item("tetris", "NORA and LSVI-UCB on two-row Tetris", trainings, cells, 5, notes)
+
+
+def lsvi_training(label: str, seeds: int) -> Any:
+    """The authors' program, with its features of the state that followed or, against it, of the step."""
+    shifted, offline = "features" not in label, rules.uniform_episodes(1, 200) if "hybrid" in label else None
+    config = {"shifted_features": shifted, "offline": offline}
+    options = {"shifted": shifted, "observation": "raw"}
+    return Training(slug(f"lsvi-{label}"), "lsvi_ucb", "linear/tetris", config, seeds, 1, options)
 
 
 def curves(runs: Any, path: Path) -> None:

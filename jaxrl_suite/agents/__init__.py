@@ -28,6 +28,7 @@ MODULES = {
     "nora": "nora",
     "nora_linear": "nora_linear",
     "nora_deep": "nora_deep",
+    "lsvi_ucb": "lsvi_ucb",
     "noah": "nora",
     "douhua": "nora",
 }
@@ -46,6 +47,7 @@ _CONFIGS = {
     "NORAConfig": "nora",
     "LinearNORAConfig": "nora_linear",
     "DeepNORAConfig": "nora_deep",
+    "LSVIConfig": "lsvi_ucb",
     "NOAHConfig": "nora",
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
@@ -60,6 +62,7 @@ __all__ = [
     "DQNConfig",
     "DeepNORAConfig",
     "GORPConfig",
+    "LSVIConfig",
     "LinearNORAConfig",
     "LinearProgramConfig",
     "NOAHConfig",
@@ -80,6 +83,7 @@ __all__ = [
     "gorp",
     "judge_of",
     "judged",
+    "lsvi_ucb",
     "noah",
     "nora",
     "nora_deep",
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
+    from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear

@@ -17,10 +17,20 @@ import numpy as np
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
+from jaxrl_suite.agents.linear_mdp import (
+    Episodes,
+    appended,
+    check_linear,
+    exact_metrics,
+    horizon_of,
+    offline_episodes,
+    outer_products,
+    play_recorded,
+)
 from jaxrl_suite.agents.nora import RECONSTRUCTION, has_grown
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
-from jaxrl_suite.envs.observations import shows_number
+from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.errors import ConfigError
 
 
@@ -33,6 +43,8 @@ class LinearNORAConfig:
     ridge: float = sweepable(1.0, "weight of the squared weights", symbol="lambda", above=0)
     reward_low: float = sweepable(0.0, "least reward: the critic is clipped to what is left to get at it")
     reward_high: float = sweepable(1.0, "greatest reward, likewise")
+    return_low: float = sweepable(-1e9, "least return of an episode: the critic is clipped to it, too")
+    return_high: float = sweepable(1e9, "greatest return of an episode, likewise")
     total_updates: int = static(100, "budget: episodes", symbol="T", unit="episodes", low=1)
     actor: str = static("softmax", "mirror ascent, or greedy in the critic: eta = inf", choices=("softmax", "greedy"))
     pooled: bool = static(True, "stages share their data, and one Lambda")
@@ -44,14 +56,10 @@ class LinearNORAConfig:
 
 @struct.dataclass
 class LinearState:
-    """states: int32 [M, H + 1], actions [M, H] and rewards [M, H] of the episodes so far, offline ones first; length:
-    how many they are. covariance: Lambda, [P, d, d], P = 1 where pooled, else H. inverse, log_volume: Lambda^-1, and
-    log det Lambda [P], at the last fit. weights: w, [H, d]. steps: n."""
+    """The data; covariance: Lambda, [P, d, d], P = 1 where pooled, else H. inverse, log_volume: Lambda^-1, and log det
+    Lambda [P], at the last fit. weights: w, [H, d]. steps: n."""
 
-    states: jax.Array
-    actions: jax.Array
-    rewards: jax.Array
-    length: jax.Array
+    episodes: Episodes
     covariance: jax.Array
     inverse: jax.Array
     log_volume: jax.Array
@@ -60,61 +68,41 @@ class LinearState:
 
 
 def check_task(env: Any, env_params: Any, config: LinearNORAConfig) -> None:
-    """Refuses on the host what cannot work: an environment without features, or episodes of another shape."""
-    kind = type(config).__name__
-    if not hasattr(env, "linear_features"):
-        raise ConfigError(f"{env.id}: must be an environment with linear features, as make('linear/tetris')")
-    if not shows_number(env, env_params):
-        raise ConfigError(f"{env.id}: must show its state's number: make(…, observation='raw')")
+    """What `check_linear` refuses, and rewards without a range."""
+    check_linear(env, env_params, config)
     if np.any(np.asarray(config.reward_low) >= np.asarray(config.reward_high)):
+        kind = type(config).__name__
         raise ConfigError(f"{kind}.reward_high = {float(np.min(config.reward_high)):g}: must be above reward_low")
-    shape = (3, env_params.max_steps_in_episode + 1)
-    if config.offline is not None and np.shape(config.offline)[1:] != shape:
-        raise ConfigError(f"{kind}.offline: shape {np.shape(config.offline)}: must be [N_off, {shape[0]}, {shape[1]}]")
 
 
 @agent_factory("nora_linear", LinearNORAConfig, check=check_task)
 def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
     """NORA on a linear MDP: one update is one episode. With offline episodes it is the paper's hybrid version."""
     features: LinearFeatures = env.linear_features(env_params)
-    horizon, num_actions = env_params.max_steps_in_episode, int(env.action_space(env_params).n)
-    offline = None if config.offline is None else jnp.asarray(config.offline)
-    num_offline = 0 if offline is None else offline.shape[0]
+    horizon, num_actions = horizon_of(env, env_params), int(env.action_space(env_params).n)
+    num_offline = 0 if config.offline is None else len(config.offline)
     left = (horizon - jnp.arange(horizon)).astype(float)
 
     def init(key: jax.Array) -> LinearState:
-        capacity, groups = num_offline + config.total_updates, 1 if config.pooled else horizon
+        episodes = offline_episodes(config.offline, num_offline + config.total_updates, horizon)
+        groups = 1 if config.pooled else horizon
         state = LinearState(
-            states=jnp.zeros((capacity, horizon + 1), jnp.int32),
-            actions=jnp.zeros((capacity, horizon), jnp.int32),
-            rewards=jnp.zeros((capacity, horizon)),
-            length=jnp.zeros((), jnp.int32),
+            episodes=episodes,
             covariance=jnp.tile(config.ridge * jnp.eye(features.size), (groups, 1, 1)),
             inverse=jnp.zeros((groups, features.size, features.size)),
             log_volume=jnp.zeros(groups),
             weights=jnp.zeros((horizon, features.size)),
             steps=jnp.zeros((), jnp.int32),
         )
-        if offline is not None:
-            states, actions = offline[:, 0].astype(jnp.int32), offline[:, 1, :-1].astype(jnp.int32)
-            state = jax.lax.fori_loop(
-                0, num_offline, lambda i, s: add(s, states[i], actions[i], offline[i, 2, :-1]), state
-            )
+        if num_offline:
+            seen, actions = episodes.recorded(config.shifted_features), episodes.actions
+            state = counted(state, seen[:num_offline], actions[:num_offline])
         return fit(state)
 
-    def add(state: LinearState, states: jax.Array, actions: jax.Array, rewards: jax.Array) -> LinearState:
-        """The state with an episode more: states int32 [H + 1], actions int32 [H], rewards [H]."""
-        phi = features.of(states[1:] if config.shifted_features else states[:-1], actions)
-        grown = jnp.einsum("hd,he->de", phi, phi)[None] if config.pooled else phi[:, :, None] * phi[:, None, :]
-        place = state.length
-        return dataclasses.replace(
-            state,
-            states=state.states.at[place].set(states),
-            actions=state.actions.at[place].set(actions),
-            rewards=state.rewards.at[place].set(rewards),
-            covariance=state.covariance + grown,
-            length=place + 1,
-        )
+    def counted(state: LinearState, states: jax.Array, actions: jax.Array) -> LinearState:
+        """With steps more in Lambda; both int32 [..., H]."""
+        added = outer_products(features, states, actions, config.pooled)
+        return dataclasses.replace(state, covariance=state.covariance + added)
 
     def volume(state: LinearState) -> jax.Array:
         return jnp.linalg.slogdet(state.covariance)[1]
@@ -122,15 +110,15 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
     def fit(state: LinearState) -> LinearState:
         """The critic of all data so far, and the actor at uniform."""
         inverse = jnp.linalg.inv(state.covariance)
-        is_real = (jnp.arange(len(state.states)) < state.length)[:, None]
-        seen = state.states[:, 1:] if config.shifted_features else state.states[:, :-1]
+        episodes = state.episodes
+        seen = episodes.recorded(config.shifted_features)
         per_group = jax.vmap(lambda m: jnp.sqrt(jnp.maximum(features.squared_norms(m), 0.0)))(inverse)
 
         def backup(value: jax.Array, stage: Any) -> tuple[jax.Array, jax.Array]:
             h, left_here = stage
             group = 0 if config.pooled else h
-            y = jnp.where(is_real, state.rewards + value[state.states[:, 1:]], 0.0)
-            samples = (seen, state.actions, y) if config.pooled else (seen[:, h], state.actions[:, h], y[:, h])
+            y = jnp.where(episodes.is_real, episodes.rewards + value[episodes.states[:, 1:]], 0.0)
+            samples = (seen, episodes.actions, y) if config.pooled else (seen[:, h], episodes.actions[:, h], y[:, h])
             w = inverse[group] @ features.weighted_sum(*samples)
             q = clipped(features.values(w) + config.bonus * per_group[group], left_here)
             return jnp.max(q, axis=-1), w
@@ -141,7 +129,8 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         return dataclasses.replace(state, inverse=inverse, log_volume=volume(state), weights=weights, steps=none)
 
     def clipped(q: jax.Array, left_here: jax.Array) -> jax.Array:
-        return jnp.clip(q, left_here * config.reward_low, left_here * config.reward_high)
+        within = jnp.clip(q, left_here * config.reward_low, left_here * config.reward_high)
+        return jnp.clip(within, config.return_low, config.return_high)
 
     def logits(state: LinearState, h: jax.Array, here: jax.Array) -> jax.Array:
         """eta n Q_h(s, .), or all on the lowest best action."""
@@ -153,38 +142,32 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
             return jnp.log(jax.nn.one_hot(jnp.argmax(q), num_actions))
         return config.step_size * state.steps * q
 
+    def policy_of(state: LinearState) -> jax.Array:
+        """pi_h(a|s) of all states, [H, S, A]."""
+        stages, numbers = jnp.arange(horizon), jnp.arange(features.values(state.weights[0]).shape[0])
+        every = jax.vmap(jax.vmap(logits, (None, None, 0)), (None, 0, None))(state, stages, numbers)
+        return jax.nn.softmax(every, axis=-1)
+
     def update(key: jax.Array, state: LinearState, step: jax.Array) -> tuple[LinearState, Metrics]:
-        key_reset, key_episode = jax.random.split(key)
-        first, env_state = env.reset(key_reset, env_params)
+        def choose(key: jax.Array, h: jax.Array, here: jax.Array) -> jax.Array:
+            return jax.random.categorical(key, logits(state, h, here))
 
-        def act_and_step(carry: Any, inputs: Any) -> tuple[Any, Any]:
-            here, env_state = carry
-            h, key = inputs
-            key_act, key_step = jax.random.split(key)
-            action = jax.random.categorical(key_act, logits(state, h, here)).astype(jnp.int32)
-            following, env_state, reward, _, _ = env.transition(key_step, env_state, action, env_params)
-            return (following, env_state), (here, action, reward.astype(left.dtype))
-
-        inputs = (jnp.arange(horizon), jax.random.split(key_episode, horizon))
-        (last, _), (states, actions, rewards) = jax.lax.scan(act_and_step, (first, env_state), inputs)
-        state = add(state, jnp.append(states, last), actions, rewards)
+        one, metrics = play_recorded(env, env_params, key, horizon, choose)
+        exact = exact_metrics(env_params, policy_of, state)
+        state = dataclasses.replace(state, episodes=appended(state.episodes, one))
+        seen = one.states[1:] if config.shifted_features else one.states[:-1]
+        state = counted(state, seen, one.actions)
         switches = has_grown(volume(state), state.log_volume)
         waited = dataclasses.replace(state, steps=state.steps + 1)
         state = jax.lax.cond(switches, fit, lambda s: waited, state)
-        metrics = {
-            "episode/return": jnp.sum(rewards),
-            "episode/length": jnp.asarray(horizon, float),
-            "episode/count": jnp.ones((), jnp.int32),
-            "switch/count": switches.astype(jnp.int32),
-        }
-        return state, metrics
+        return state, metrics | exact | {"switch/count": switches.astype(jnp.int32)}
 
     def start(key: jax.Array, state: LinearState) -> jax.Array:
         """The stage."""
         return jnp.zeros((), jnp.int32)
 
     def act(key: jax.Array, state: LinearState, memory: jax.Array, observation: Any, greedy: bool) -> tuple[Any, Any]:
-        scores = logits(state, memory, observation)
+        scores = logits(state, memory, state_number(observation))
         action = jnp.argmax(scores) if greedy else jax.random.categorical(key, scores)
         return action.astype(jnp.int32), jnp.minimum(memory + 1, horizon - 1)
 

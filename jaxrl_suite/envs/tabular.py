@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.envs.base import BaseEnv
+from jaxrl_suite.envs.linear_features import LinearFeatures, one_hot_features
 from jaxrl_suite.envs.observations import check_mode, encode, encoded_space
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.sampling import sample_index
@@ -170,6 +171,10 @@ class NumberedStates(BaseEnv):
 
     def observed_as(self, observation: str) -> "NumberedStates":
         return type(self)(self.id, self.default_params, observation)
+
+    def linear_features(self, params: Any) -> LinearFeatures:
+        """One-hot: every MDP with numbered states is a linear one."""
+        return one_hot_features(params.num_states, params.num_actions)
 
     def observation_space(self, params: Any) -> Any:
         return encoded_space(self.observation, self._states(params), None)

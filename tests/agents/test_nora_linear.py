@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
+from jaxrl_suite.agents.nora import fit_critic
 from jaxrl_suite.envs import tetris
 from jaxrl_suite.envs.linear_features import block_features, one_hot_features, tabled_features
 from jaxrl_suite.errors import ConfigError
@@ -71,18 +72,56 @@ def test_hybrid_tetris_is_learnt_from_the_first_episode():
 
 def test_lambda_is_the_sum_over_the_data():
     state = jax.tree.map(lambda x: np.asarray(x[0]), hybrid_run().state)
-    assert state.length == 210
-    boards, pieces = np.divmod(state.states[:, 1:].ravel(), 12)
+    assert state.episodes.length == 210
+    boards, pieces = np.divmod(state.episodes.states[:, 1:].ravel(), 12)
     _, params = jrl.make("linear/tetris", shifted=True, observation="raw")
-    samples = zip(boards, pieces, state.actions.ravel(), strict=True)
+    samples = zip(boards, pieces, state.episodes.actions.ravel(), strict=True)
     phi = np.stack([tetris.features(*sample) for sample in samples]) @ params.projection
     np.testing.assert_allclose(state.covariance[0], np.eye(60) + phi.T @ phi, rtol=1e-9, atol=1e-6)
+
+
+def test_with_one_hot_features_it_is_the_tabular_algorithm():
+    env, mdp = jrl.make("tabular/lock", length=4, actions=3)
+    config = jrl.agents.LinearNORAConfig(pooled=False, bonus=1.0, step_size=10.0, return_high=1.0, total_updates=60)
+    run = jrl.train(jrl.agents.nora_linear(env, mdp, config), seeds=2, quick_compile=True)
+    # What is played is exact: the code is found, and the sum of what was missed before is the regret.
+    assert run.metrics["value/policy"][:, -1].min() > 0.5
+    np.testing.assert_allclose(run.metrics["value/policy"] + run.metrics["regret"], 1.0, atol=1e-12)
+    state = jax.tree.map(lambda x: np.asarray(x[0]), run.state)
+    fitted_to = np.flatnonzero(run.metrics["switch/count"][0])[-1] + 1
+    counts = np.zeros((*mdp.rewards.shape, 2), int)
+    for states, actions in zip(state.episodes.states[:fitted_to], state.episodes.actions[:fitted_to], strict=True):
+        np.add.at(counts, (np.arange(4), states[:-1], actions, states[1:]), 1)
+    with jrl.float64():
+        expected = fit_critic(jnp.asarray(counts), jnp.asarray(mdp.rewards), 1.0, jrl.agents.NORAConfig())
+    norms = np.sqrt(np.diagonal(state.inverse, axis1=1, axis2=2))
+    np.testing.assert_allclose(np.clip(state.weights + norms, 0, 1).reshape(4, 2, 3), expected, atol=1e-9)
+
+
+def test_lsvi_ucb_backs_up_once_an_episode():
+    """Two steps and one state: w after an episode is ridge regression on r + max_a [w_old + b sqrt(Lambda^-1)]."""
+    env, mdp = jrl.make("tabular/lock", length=3, actions=2)
+    offline = np.array([[[0, 0, 1, 1], [1, 0, 1, 0], [0.0, 0.5, 1.0, 0.0]]])
+    agent = jrl.agents.lsvi_ucb(env, mdp, jrl.agents.LSVIConfig(offline=offline, ridge=0.5, bonus=2.0, total_updates=2))
+    with jrl.float64():
+        state, w = agent.init(jax.random.key(0)), np.zeros(4)
+        for episode in range(2):
+            state, _ = jax.jit(agent.update)(jax.random.key(episode), state, jnp.int32(episode))
+            states, actions, rewards = (
+                np.asarray(getattr(state.episodes, name))[: episode + 2] for name in ("states", "actions", "rewards")
+            )
+            pairs = 2 * states[:, :-1] + actions
+            visits = np.bincount(pairs.ravel(), minlength=4)
+            value = (w + 2.0 / np.sqrt(visits + 0.5)).reshape(2, 2).max(axis=-1)
+            y = rewards + value[states[:, 1:]]
+            w = np.bincount(pairs.ravel(), y.ravel(), minlength=4) / (visits + 0.5)
+            np.testing.assert_allclose(state.weights, w, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("env_id", "changes", "message"),
     [
-        ("tabular/lock", {}, r"tabular/lock: must be an environment with linear features"),
+        ("CartPole-v1", {}, r"CartPole-v1: must be an environment with linear features"),
         ("linear/tetris", {"reward_low": 1.0}, r"reward_high = 1: must be above reward_low"),
         ("linear/tetris", {"offline": np.zeros((2, 3, 7))}, r"offline: shape \(2, 3, 7\): must be \[N_off, 3, 41\]"),
     ],

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "stepmix": "stepmix_speed",
     "effective-horizon": "effective_horizon",
     "sqirl": "sqirl_speed",
+    "nora": "nora_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

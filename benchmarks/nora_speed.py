@@ -1,8 +1,8 @@
 """Times NORA on a combination lock beside NumPy vectorised over seeds, and beside what no program could leave out.
 
-Two NumPy programs: one for any tabular MDP, as ours is, and one that knows of the lock. Each measurement is a process of
-its own and trains new seeds, workers take turns, and ratios are medians over pairs. `jaxrl bench nora` runs it; called
-with `--worker` it is one measurement and prints a line of JSON.
+Two NumPy programs: one for any tabular MDP, as ours is, and one that knows of the lock. Each measurement is a process
+of its own and trains new seeds, workers take turns, and ratios are medians over pairs. `jaxrl bench nora` runs it;
+called with `--worker` it is one measurement and prints a line of JSON.
 """
 
 import argparse

@@ -97,8 +97,8 @@ def ours(seeds: int, first: int, episodes: int) -> dict:
     return {
         "run_seconds": run.seconds.run,
         "compile_seconds": run.seconds.compile,
-        "regrets": (run.metrics["regret"].sum(axis=-1) * run.record_every).tolist(),
-        "switches": (run.metrics["switch/count"].sum(axis=-1) * 1.0).tolist(),
+        "regrets": (run.metrics["regret"].sum(axis=-1) * run.record_every).round(3).tolist(),
+        "switches": float(run.metrics["switch/count"].sum(axis=-1).mean()),
     }
 
 
@@ -120,8 +120,8 @@ def numpy(kind: str, seeds: int, first: int, episodes: int) -> dict:
     return {
         "run_seconds": time.perf_counter() - started,
         "compile_seconds": 0.0,
-        "regrets": regrets.tolist(),
-        "switches": switches.tolist(),
+        "regrets": regrets.round(3).tolist(),
+        "switches": float(switches.mean()),
     }
 
 

@@ -27,6 +27,7 @@ MODULES = {
     "gorp": "gorp",
     "nora": "nora",
     "nora_linear": "nora_linear",
+    "nora_finite": "nora_finite",
     "noah": "nora",
     "douhua": "nora",
 }
@@ -44,6 +45,7 @@ _CONFIGS = {
     "GORPConfig": "gorp",
     "NORAConfig": "nora",
     "LinearNORAConfig": "nora_linear",
+    "FiniteNORAConfig": "nora_finite",
     "NOAHConfig": "nora",
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
@@ -56,6 +58,7 @@ __all__ = [
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
+    "FiniteNORAConfig",
     "GORPConfig",
     "LinearNORAConfig",
     "LinearProgramConfig",
@@ -79,6 +82,7 @@ __all__ = [
     "judged",
     "noah",
     "nora",
+    "nora_finite",
     "nora_linear",
     "opt_pess_lp",
     "ppo",
@@ -97,6 +101,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
+    from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn

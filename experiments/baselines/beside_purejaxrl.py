@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ppo import MINATAR
+from settings import PPO_MINATAR
 
 import jaxrl_suite as jrl
 from jaxrl_suite.config import to_dict
@@ -51,7 +51,9 @@ def main() -> None:
 
 def beside(game: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Both runs of a game: final returns, their means with intervals, and a picture of both curves."""
-    config = jrl.agents.PPOConfig(**MINATAR | {"total_updates": arguments.updates, "truncation_is_termination": True})
+    config = jrl.agents.PPOConfig(
+        **PPO_MINATAR | {"total_updates": arguments.updates, "truncation_is_termination": True}
+    )
     run = jrl.train(jrl.agents.ppo(*jrl.make(game), config), seeds=arguments.seeds, show=True)
     peer = peer_curve(game, config, arguments)
     metrics = {"ours": run.metrics, "PureJaxRL": {f"episode/{name}": np.array(v) for name, v in peer.items()}}

@@ -27,6 +27,7 @@ MODULES = {
     "gorp": "gorp",
     "nora": "nora",
     "nora_linear": "nora_linear",
+    "nora_deep": "nora_deep",
     "nora_finite": "nora_finite",
     "noah": "nora",
     "douhua": "nora",
@@ -45,6 +46,7 @@ _CONFIGS = {
     "GORPConfig": "gorp",
     "NORAConfig": "nora",
     "LinearNORAConfig": "nora_linear",
+    "DeepNORAConfig": "nora_deep",
     "FiniteNORAConfig": "nora_finite",
     "NOAHConfig": "nora",
     "DOUHUAConfig": "nora",
@@ -58,6 +60,7 @@ __all__ = [
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
+    "DeepNORAConfig",
     "FiniteNORAConfig",
     "GORPConfig",
     "LinearNORAConfig",
@@ -82,6 +85,7 @@ __all__ = [
     "judged",
     "noah",
     "nora",
+    "nora_deep",
     "nora_finite",
     "nora_linear",
     "opt_pess_lp",
@@ -101,6 +105,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
+    from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear
     from jaxrl_suite.agents.ppo import PPOConfig, ppo

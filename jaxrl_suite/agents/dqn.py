@@ -8,9 +8,8 @@ The update's index is the same for all members, so learning before the start and
 skipped. The buffer is written and sampled without condition: a condition that it passed through would copy it.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import flashbax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,11 +18,19 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
-from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
+from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
+from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
 from jaxrl_suite.learning.optimisation import gradient_step
-from jaxrl_suite.learning.q_learning import check_discrete, exploration, greedy_action, linear_epsilon, value_of
+from jaxrl_suite.learning.q_learning import (
+    check_discrete,
+    epsilon_greedy,
+    exploration,
+    greedy_action,
+    linear_epsilon,
+    value_of,
+)
+from jaxrl_suite.learning.replay import Experience, empty_replay, experience_of, replay_of, td_target
 
 SB3 = "Stable-Baselines3"
 SQIRL = "SQIRL's comparison (Laidlaw et al. 2024), with Stable-Baselines3"
@@ -59,9 +66,14 @@ class DQNConfig:
         1000, "the target is copied by each update that reaches a multiple of it", symbol="C",
         unit="environment steps", source=SQIRL, low=1,
     )  # fmt: skip
+    error: str = static(
+        "huber", "of temporal differences: squared up to 1 and linear beyond, or squared",
+        choices=("huber", "squared"),
+    )  # fmt: skip
     double: bool = static(False, "the online network chooses the next action, the target network judges it")
     hidden_sizes: tuple[int, ...] = static((64, 64), "widths of the hidden layers", source=SQIRL)
     activation: str = static("relu", "activation of the torso", source=SQIRL, choices=tuple(ACTIVATIONS))
+    torso: str = static("mlp", "fully connected, or one convolution of 16 channels first", choices=TORSOS)
     module: nn.Module | None = static(None, "a flax module that takes the torso's place (see learning/networks.py)")
     truncation_is_termination: bool = static(False, "treat a time limit as an end; biases the value")
     reset_pool: int = static(
@@ -85,19 +97,6 @@ class DQNConfig:
             raise ConfigError("DQNConfig.module: must have no memory; single transitions are replayed, not sequences")
 
 
-class Experience(NamedTuple):
-    """Transitions as they are replayed: the environment's own observations, and whether to bootstrap no further.
-
-    next_observation: what the step itself led to, before any reset.
-    """
-
-    observation: Any
-    action: jax.Array
-    reward: jax.Array
-    terminated: jax.Array
-    next_observation: Any
-
-
 @struct.dataclass
 class DQNState:
     """Parameters, the target's copy of them, optimiser state; replay buffer; environments and what they show, [N]."""
@@ -110,15 +109,6 @@ class DQNState:
     observation: Any
 
 
-def td_target(batch: Experience, choosing: jax.Array, judging: jax.Array, discount: Any) -> jax.Array:
-    """y = r + gamma Q_judging(s', argmax_a Q_choosing(s', a)), or r after an end. Values are [B, A], y is [B].
-
-    One network for both is Mnih et al. (2015), the online one choosing is van Hasselt et al. (2016), eq. 4.
-    """
-    next_value = value_of(judging, jnp.argmax(choosing, axis=-1))
-    return batch.reward + discount * jnp.where(batch.terminated, 0.0, next_value)
-
-
 def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
     check_discrete("dqn", env, env_params)
 
@@ -128,8 +118,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions = int(env.action_space(env_params).n)
-    rank = len(env.observation_space(env_params).shape)
-    torso = MLP(config.hidden_sizes, config.activation, rank) if config.module is None else as_torso(config.module)
+    torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, num_actions, 1.0)
     # Flattened: one operation on all parameters instead of a dozen small ones each.
     optimizer = optax.flatten(
@@ -137,10 +126,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     )
     steps_per_update = config.num_envs * config.train_frequency
     first_learning = max(config.learning_starts, config.batch_size)
-    # Its `add` writes in place and its `sample` gathers; drawing the indices with fewer random numbers was no faster.
-    replay = flashbax.make_item_buffer(
-        config.buffer_size, config.batch_size, config.batch_size, add_sequences=True, add_batches=True
-    )
+    replay = replay_of(config)
 
     def q_values(params: Any, observation: Any) -> jax.Array:
         outputs: Any = network.apply(params, (), observation)
@@ -151,9 +137,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         observation, env_state = vector.reset(key_env, env_params)
         params = network.init(key_network, (), observation)
         shapes = jax.eval_shape(collect, key, params, env_state, observation, jnp.zeros(()))[2]
-        item = jax.tree.map(lambda x: jnp.zeros(x.shape[2:], x.dtype), shapes)
-        # Zeroed: flashbax leaves new memory as it found it, NaN and all.
-        buffer = jax.tree.map(jnp.zeros_like, replay.init(item))
+        buffer = empty_replay(replay, shapes)
         return DQNState(params, params, optimizer.init(params), buffer, env_state, observation)
 
     def update(key: jax.Array, state: DQNState, step: jax.Array) -> tuple[DQNState, Metrics]:
@@ -179,18 +163,11 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         explored = exploration(key_explore, (config.train_frequency, config.num_envs), num_actions, epsilon)
         inputs = vector.draw(key_env, env_params, config.train_frequency)
 
-        def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
-            env_state, observation = carry
-            (explores, random_action), env_inputs = inputs_t
-            action = jnp.where(explores, random_action, greedy_action(q_values(params, observation)))
-            env_state, out = vector.step(env_state, action, env_params, env_inputs)
-            return (env_state, out.observation), (observation, action, out)
+        def choose(explored_t: Any, observation: Any) -> jax.Array:
+            return epsilon_greedy(explored_t, q_values(params, observation))
 
-        carry, (observation, action, steps) = jax.lax.scan(act_and_step, (env_state, observation), (explored, inputs))
-        is_end = steps.done if config.truncation_is_termination else steps.terminated
-        reward = steps.reward.astype(jnp.float32)
-        experience = Experience(observation, action, reward, is_end, steps.final_observation)
-        return *carry, experience, episode_metrics(steps)
+        carry, played = play(vector, env_params, choose, (env_state, observation), explored, inputs)
+        return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
 
     def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
         """One gradient step a minibatch; `batches` is [gradient_steps, B]."""
@@ -211,21 +188,21 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         return params, opt_state, {"loss/td": jnp.full((), jnp.nan), "value/mean": jnp.full((), jnp.nan)}
 
     def loss(params: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
-        """Mean Huber loss (its corner at 1) of the minibatch's temporal differences."""
+        """Mean Huber loss (its corner at 1) of the minibatch's temporal differences, or their mean square."""
         value = value_of(q_values(params, batch.observation), batch.action)
-        huber = jnp.mean(optax.huber_loss(value, target))
-        return huber, {"loss/td": huber, "value/mean": jnp.mean(value)}
+        is_squared = config.error == "squared"
+        error = jnp.mean((value - target) ** 2 if is_squared else optax.huber_loss(value, target))
+        return error, {"loss/td": error, "value/mean": jnp.mean(value)}
 
     def start(key: jax.Array, state: DQNState) -> Any:
         return ()
 
     def act(key: jax.Array, state: DQNState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         """The best action by the network; if not `greedy`, with chance `final_epsilon` a random one."""
-        action = greedy_action(q_values(state.params, observation))
-        if not greedy:
-            explores, random_action = exploration(key, (), num_actions, config.final_epsilon)
-            action = jnp.where(explores, random_action, action)
-        return action, memory
+        values = q_values(state.params, observation)
+        if greedy:
+            return greedy_action(values), memory
+        return epsilon_greedy(exploration(key, (), num_actions, config.final_epsilon), values), memory
 
     info = AgentInfo("dqn", env, env_params, config, steps_per_update, config.total_updates, dqn)
     return Agent(init, update, start, act, info)

@@ -18,7 +18,7 @@ from jaxrl_suite.envs.normalize import NormalizeObservations, ScaleRewards, Vect
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
 from jaxrl_suite.learning.advantages import gae
 from jaxrl_suite.learning.distributions import Policy, policy_for
-from jaxrl_suite.learning.networks import GRU, MLP, Network, as_torso
+from jaxrl_suite.learning.networks import TORSOS, Network, torso_of
 from jaxrl_suite.learning.recurrence import reset_memory, unroll
 
 
@@ -26,7 +26,7 @@ from jaxrl_suite.learning.recurrence import reset_memory, unroll
 class OnPolicyConfig:
     """What such agents can be switched to. Their numbers are in configs of their own."""
 
-    torso: str = static("mlp", "torso of both networks", choices=("mlp", "gru"))
+    torso: str = static("mlp", "torso of both networks", choices=(*TORSOS, "gru"))
     module: nn.Module | None = static(None, "a flax module that takes the torso's place (see learning/networks.py)")
     squash: bool = static(False, "tanh-squashed instead of clipped Gaussian actions (continuous actions only)")
     normalize_observations: bool = static(False, "running normalisation of observations, clipped at 10")
@@ -166,11 +166,5 @@ def _vector_env(env: Any, config: Any) -> VectorEnvironment:
 
 def networks(env: Any, env_params: Any, policy: Policy, config: Any) -> tuple[Network, Network]:
     """Policy and value network, each with a torso of its own; head gains 0.01 and 1."""
-    rank = len(env.observation_space(env_params).shape)
-    if config.module is not None:
-        torso = as_torso(config.module)
-    elif config.torso == "gru":
-        torso = GRU(config.hidden_sizes[-1], config.activation, rank)
-    else:
-        torso = MLP(config.hidden_sizes, config.activation, rank)
+    torso = torso_of(config, env.observation_space(env_params).shape)
     return Network(torso, policy.num_outputs, 0.01, policy.has_log_std), Network(torso, 1, 1.0)

@@ -16,15 +16,22 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
-from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
+from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.advantages import lambda_targets
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.losses import value_loss
 from jaxrl_suite.learning.minibatches import sample_minibatches
-from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
+from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
 from jaxrl_suite.learning.optimisation import annealed, gradient_step
-from jaxrl_suite.learning.q_learning import check_discrete, exploration, greedy_action, linear_epsilon, value_of
+from jaxrl_suite.learning.q_learning import (
+    check_discrete,
+    epsilon_greedy,
+    exploration,
+    greedy_action,
+    linear_epsilon,
+    value_of,
+)
 
 PUREJAXQL = "purejaxql, CartPole"
 
@@ -56,9 +63,13 @@ class PQNConfig:
     num_minibatches: int = static(16, "minibatches a pass", source=PUREJAXQL, low=1)
     hidden_sizes: tuple[int, ...] = static((256, 256), "widths of the hidden layers", source=PUREJAXQL)
     activation: str = static("relu", "activation of the torso", source=PUREJAXQL, choices=tuple(ACTIVATIONS))
+    torso: str = static("mlp", "fully connected, or one convolution of 16 channels first", choices=TORSOS)
     layer_norm: bool = static(True, "normalise every layer of the torso before its activation")
     module: nn.Module | None = static(None, "a flax module that takes the torso's place (see learning/networks.py)")
     anneal_learning_rate: bool = static(True, "let the learning rate fall linearly to zero over the budget")
+    byte_images: bool = static(
+        False, "the published MinAtar program's: a convolution's input is divided by 255, though its pixels are 0 or 1"
+    )
     shifted_bootstrap: bool = static(
         False, "the published program's defect: the last but one target bootstraps from the rollout's end as well"
     )
@@ -109,9 +120,8 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
     """PQN on `env`. One update is one rollout of `num_envs * rollout_length` steps and all epochs on it."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions = int(env.action_space(env_params).n)
-    rank = len(env.observation_space(env_params).shape)
-    torso = MLP(config.hidden_sizes, config.activation, rank, config.layer_norm)
-    network = Network(torso if config.module is None else as_torso(config.module), num_actions, 1.0)
+    torso = torso_of(config, env.observation_space(env_params).shape)
+    network = Network(torso, num_actions, 1.0)
     # Flattened: one operation on all parameters instead of a dozen small ones each.
     optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_radam()))
 
@@ -140,15 +150,11 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
         explored = exploration(key_explore, (config.rollout_length, config.num_envs), num_actions, epsilon)
         inputs = vector.draw(key_env, env_params, config.rollout_length)
 
-        def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
-            env_state, observation = carry
-            (explores, random_action), env_inputs = inputs_t
-            action = jnp.where(explores, random_action, greedy_action(q_values(state.params, observation)))
-            env_state, out = vector.step(env_state, action, env_params, env_inputs)
-            return (env_state, out.observation), (observation, action, out)
+        def choose(explored_t: Any, observation: Any) -> jax.Array:
+            return epsilon_greedy(explored_t, q_values(state.params, observation))
 
         carry = (state.env, state.observation)
-        (env_state, last), (observation, action, steps) = jax.lax.scan(act_and_step, carry, (explored, inputs))
+        (env_state, last), (observation, action, steps) = play(vector, env_params, choose, carry, explored, inputs)
         best = jnp.max(q_values(state.params, steps.final_observation), axis=-1)
         batch = Batch(observation, action, targets(steps, best))
         return dataclasses.replace(state, env=env_state, observation=last), batch, episode_metrics(steps)
@@ -186,11 +192,10 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
 
     def act(key: jax.Array, state: PQNState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         """The best action by the network; if not `greedy`, with chance `final_epsilon` a random one."""
-        action = greedy_action(q_values(state.params, observation))
-        if not greedy:
-            explores, random_action = exploration(key, (), num_actions, config.final_epsilon)
-            action = jnp.where(explores, random_action, action)
-        return action, memory
+        values = q_values(state.params, observation)
+        if greedy:
+            return greedy_action(values), memory
+        return epsilon_greedy(exploration(key, (), num_actions, config.final_epsilon), values), memory
 
     steps = config.num_envs * config.rollout_length
     info = AgentInfo("pqn", env, env_params, config, steps, config.total_updates, pqn)

@@ -32,7 +32,7 @@ from jaxrl_suite.envs.observations import number_of_states, shows_number, state_
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.episodes import Episodes, play_episodes, random_actions, returns_to_go, totals
-from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, as_torso, check_hidden_sizes
+from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
 from jaxrl_suite.learning.tabular import random_greedy, stored
 
 PROGRAM = "the authors' published program"
@@ -70,6 +70,7 @@ class SQIRLConfig:
     buffer_capacity: int = static(1_000_000, "transitions kept", source=PROGRAM, low=1)
     hidden_sizes: tuple[int, ...] = static((64, 64), "widths of the hidden layers", source=PROGRAM)
     activation: str = static("relu", "activation of the torso", source=PROGRAM, choices=tuple(ACTIVATIONS))
+    torso: str = static("mlp", "fully connected, or one convolution of 16 channels first", choices=TORSOS)
     module: nn.Module | None = static(None, "a flax module that takes the torso's place (see learning/networks.py)")
 
     def check(self) -> None:
@@ -279,8 +280,7 @@ class NetworkMemory(NamedTuple):
 def q_network(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
     """One network for all steps, which does not see the time; k heads of A outputs each."""
     num_actions, horizon = int(env.action_space(env_params).n), config.horizon
-    rank = len(env.observation_space(env_params).shape)
-    torso = MLP(config.hidden_sizes, config.activation, rank) if config.module is None else as_torso(config.module)
+    torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, config.depth * num_actions, 1.0)
     optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam()))
     # More is never stored: T (T + 1) / 2 samples an episode slot, and no round begins beyond the limit on steps.

@@ -7,6 +7,7 @@ work a step and copy, but none of its overhead in the loop. A pool of fewer star
 saves work where a reset is costly; copies that end in the same step then take the pool's starts in turn.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -113,6 +114,34 @@ class VectorEnv:
     def observe(self, state: VectorState, observation: Any) -> Any:
         """One unbatched observation of the environment as the learner would see it: here, as it is."""
         return observation
+
+
+class Rollout(NamedTuple):
+    """What was seen, done, and came of it; every array has the leading axes [T, N]."""
+
+    observation: Any
+    action: jax.Array
+    steps: VectorStep
+
+
+def play(
+    vector: VectorEnv, params: Any, choose: Callable[[Any, Any], Any], carry: tuple[Any, Any], noise: Any, inputs: Any
+) -> tuple[tuple[Any, Any], Rollout]:
+    """A rollout of all copies by a policy without memory.
+
+    Args:
+        choose: (one time slice of `noise`, observations [N, ...]) -> actions [N].
+        carry: the copies' state, and what they show; returned as they are afterwards.
+        noise: what `choose` draws on, [T, ...]. inputs: from `draw`.
+    """
+
+    def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Rollout]:
+        env_state, observation = carry
+        action = choose(inputs_t[0], observation)
+        env_state, out = vector.step(env_state, action, params, inputs_t[1])
+        return (env_state, out.observation), Rollout(observation, action, out)
+
+    return jax.lax.scan(act_and_step, carry, (noise, inputs))
 
 
 def episode_metrics(steps: VectorStep) -> dict[str, jax.Array]:

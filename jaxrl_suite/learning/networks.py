@@ -88,6 +88,70 @@ class GRU(nn.Module):
         return jnp.zeros((*batch_shape, self.width))
 
 
+class Conv(nn.Module):
+    """One 3x3 convolution, without padding, then dense layers: the network usual on MinAtar's images [H, W, C].
+
+    He-normal kernels, zero bias; with `layer_norm` every layer is normalised, over channels, before its activation.
+    `divisor` divides observations.
+    """
+
+    channels: int = 16
+    hidden_sizes: Sequence[int] = (128,)
+    activation: str = "relu"
+    layer_norm: bool = False
+    divisor: float = 1.0
+
+    @nn.compact
+    def __call__(self, memory: Any, observation: jax.Array) -> tuple[Any, jax.Array]:
+        def layer(x: jax.Array, width: int) -> jax.Array:
+            x = nn.Dense(width, kernel_init=nn.initializers.he_normal())(x)
+            return activation_fn(self.activation)(nn.LayerNorm()(x) if self.layer_norm else x)
+
+        # A product over patches: members batched by vmap make a convolution a grouped one, which CPUs run slowly.
+        x = layer(_patches(observation.astype(jnp.float32) / self.divisor), self.channels)
+        x = flatten_observation(x, 3)
+        for width in self.hidden_sizes:
+            x = layer(x, width)
+        return memory, x
+
+    def initial_memory(self, batch_shape: tuple[int, ...]) -> Any:
+        return ()
+
+
+def _patches(images: jax.Array, side: int = 3) -> jax.Array:
+    """All squares of pixels, [..., H - side + 1, W - side + 1, side * side * C], from [..., H, W, C]."""
+    height, width = images.shape[-3] - side + 1, images.shape[-2] - side + 1
+    shifts = [(row, column) for row in range(side) for column in range(side)]
+    return jnp.concatenate([images[..., y : y + height, x : x + width, :] for y, x in shifts], axis=-1)
+
+
+TORSOS = ("mlp", "conv")
+"""Torsos without memory that configs choose from."""
+
+
+def torso_of(config: Any, shape: tuple[int, ...]) -> nn.Module:
+    """The torso that an agent's config asks for.
+
+    Args:
+        config: with hidden_sizes, activation, module, torso, and where there are such layer_norm and byte_images.
+        shape: of an observation.
+
+    Raises:
+        ConfigError: for a convolution on observations that are no images of at least 3 x 3.
+    """
+    layer_norm = getattr(config, "layer_norm", False)
+    if config.module is not None:
+        return as_torso(config.module)
+    if config.torso == "gru":
+        return GRU(config.hidden_sizes[-1], config.activation, len(shape))
+    if config.torso == "mlp":
+        return MLP(config.hidden_sizes, config.activation, len(shape), layer_norm)
+    if len(shape) != 3 or min(shape[:2]) < 3:
+        raise ConfigError(f"{type(config).__name__}.torso = 'conv': observations are {shape}: must be images [H, W, C]")
+    divisor = 255.0 if getattr(config, "byte_images", False) else 1.0
+    return Conv(16, config.hidden_sizes, config.activation, layer_norm, divisor)
+
+
 class MemorylessTorso(nn.Module):
     """A user's module `observation -> features` as a torso."""
 

@@ -30,6 +30,12 @@ def exploration(key: jax.Array, shape: tuple[int, ...], num_actions: int, epsilo
     return chance < epsilon, (choice * num_actions).astype(jnp.int32)
 
 
+def epsilon_greedy(explored: tuple[jax.Array, jax.Array], values: jax.Array) -> jax.Array:
+    """int32 [...]: the best action by `values` [..., A], or the random one where `exploration` says so."""
+    explores, random_action = explored
+    return jnp.where(explores, random_action, greedy_action(values))
+
+
 def check_discrete(name: str, env: Any, env_params: Any) -> None:
     """Raises ConfigError unless the environment's actions can be counted."""
     space = env.action_space(env_params)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
-from jaxrl_suite.agents.dqn import Experience, td_target
 from jaxrl_suite.config import sweepable_fields
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.replay import Experience, td_target
 from tests.helpers import same, same_states
 
 SMALL = {"num_envs": 2, "train_frequency": 2, "batch_size": 8, "buffer_size": 24, "hidden_sizes": (8,)}

@@ -21,7 +21,7 @@ def script(monkeypatch):
         return module
 
     yield load
-    sys.modules.pop("ppo", None)
+    sys.modules.pop("settings", None)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def test_frozen_steps_stay_as_they_are():
     assert int(values(state, 3)) != int(values(other, 3))
 
 
+@pytest.mark.slow
 def test_the_network_finds_the_better_action_first():
     env, params = jrl.make("probe/action")
     config = jrl.agents.SQIRLConfig(
@@ -132,7 +133,9 @@ def test_the_pooled_table_solves_an_empty_room():
     assert np.all(solved <= run.metrics["steps/count"].sum(axis=1))
 
 
-@pytest.mark.parametrize(("regressor", "judged"), [("network", False), ("table", False), ("table", True)])
+@pytest.mark.parametrize(
+    ("regressor", "judged"), [("network", False), pytest.param("table", False, marks=pytest.mark.slow), ("table", True)]
+)
 def test_a_finished_run_stays_as_it_is(regressor, judged):
     """It ends by its budget of steps, or by a judge that sees its task solved."""
     name, horizon, episodes, limit = ("trap", 2, 20, 0) if judged else ("chain", 6, 2, 20)
@@ -199,7 +202,7 @@ def sticky_lock():
 
 
 @known_answer("sqirl/sticky-lock")
-@pytest.mark.parametrize(("episodes", "depth"), [(16, 1), (64, 2)])
+@pytest.mark.parametrize(("episodes", "depth"), [(16, 1), pytest.param(64, 2, marks=pytest.mark.slow)])
 def test_success_on_the_sticky_lock(episodes, depth):
     judge, values = final_values(
         jrl.agents.sqirl_theory, sticky_lock(), theory(episodes=episodes, horizon=5, depth=depth), 2000
@@ -211,7 +214,7 @@ def test_success_on_the_sticky_lock(episodes, depth):
 
 
 @known_answer("sqirl/gorp-runs")
-@pytest.mark.parametrize(("depth", "ties"), [(1, "first"), (2, "random")])
+@pytest.mark.parametrize(("depth", "ties"), [pytest.param(1, "first", marks=pytest.mark.slow), (2, "random")])
 def test_gorp_succeeds_as_often_as_it_must(depth, ties):
     env = table("tabular/lock", length=4, seed=1)
     config = jrl.agents.GORPConfig(depth=depth, episodes=3, horizon=4, ties=ties)

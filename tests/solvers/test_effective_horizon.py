@@ -86,7 +86,10 @@ def test_frozen_lake():
     np.testing.assert_allclose(solvers.greedy_returns(mdp), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("size", "depth"), [(4, 1), (8, 1), (11, 1), (12, 4), (16, 9)])
+@pytest.mark.parametrize(
+    ("size", "depth"),
+    [(4, 1), (11, 1), *(pytest.param(*row, marks=pytest.mark.slow) for row in [(8, 1), (12, 4), (16, 9)])],
+)
 def test_deep_sea(size, depth):
     mdp = SuccessorMDP.from_tabular(deep_sea(size))
     values = start_values(mdp)

@@ -49,7 +49,7 @@ def wait_for_checkpoint(process: subprocess.Popen, out: Path, least: int) -> Non
     raise AssertionError("no checkpoint came")
 
 
-@pytest.mark.parametrize("kind", ["toy", "ppo"])
+@pytest.mark.parametrize("kind", ["toy", pytest.param("ppo", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_bit_for_bit_as_if_it_had_not_been(kind, tmp_path):
     agent = toy_agent(total_updates=20000) if kind == "toy" else ppo_agent(total_updates=400)
     process = start(kind, tmp_path / "run", 50 if kind == "toy" else 3)

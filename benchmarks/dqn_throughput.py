@@ -7,11 +7,9 @@ steps. Callable as `main(argv)`; `jaxrl bench dqn` does so from a checkout.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import comparison
 import side_by_side
 
 from jaxrl_suite.errors import ConfigError, JaxrlError
@@ -47,17 +45,6 @@ class Options(side_by_side.Options):
             raise ConfigError(f"buffer_size = {self.buffer_size}: must be >= 32, a minibatch")
 
 
-def one_device_lines(rows: list[dict[str, Any]], members: tuple[int, ...]) -> list[str]:
-    """Both on one device, with XLA's own number of threads, as they run where nobody asks for more."""
-    lines = []
-    for count in members:
-        ratio = comparison.ratio_between(rows, count, side_by_side.PLAIN, "rejax")
-        if ratio:
-            numbers = "{median:.2f} ({min:.2f}-{max:.2f})".format(**ratio)
-            lines.append(f"{count} members, one device each: ours / rejax {numbers}")
-    return lines
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     import tyro
@@ -71,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         result = side_by_side.run(benchmark, field, options)
     except JaxrlError as error:
         return side_by_side.report_error(error)
-    side_by_side.show(benchmark, result, options, one_device_lines(result["rows"], options.members))
+    side_by_side.show(benchmark, result, options, side_by_side.one_device_lines(result["rows"], options.members))
     return 0
 
 

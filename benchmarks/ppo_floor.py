@@ -89,19 +89,21 @@ def copy_rate(megabytes: int = 256) -> float:
     return 2 * numbers.nbytes / best_seconds(lambda: add(numbers))
 
 
-def measure(members: list[int], devices: int, operations: float, traffic: float, batch: int) -> dict[str, Any]:
+def measure(
+    members: list[int], devices: int, operations: float, traffic: float, batch: int, width: int
+) -> dict[str, Any]:
     """Rates of this machine, and the steps a second that each of them alone would allow.
 
     Args:
         operations, traffic: of one environment step: of matrix products, and the optimiser's bytes.
-        batch: samples of a minibatch.
+        batch: samples of a minibatch. width: of a hidden layer.
     """
     # A square product is split over the cores by the backend itself, or by us: the better of both is the peak.
     peak = max(matmul_rate((1, 2048, 2048, 2048), 1, 2), matmul_rate((devices, 2048, 2048, 2048), devices, 2))
     rows = []
     for count in members:
         splits = {d for d in (1, devices) if count % d == 0}
-        rate = max(matmul_rate((count, batch, 64, 64), d, max(8, 512 // count)) for d in splits)
+        rate = max(matmul_rate((count, batch, width, width), d, max(8, 512 // count)) for d in splits)
         rows.append({"members": count, "operations_per_second": rate, "steps_per_second": rate / operations})
     bandwidth = copy_rate()
     return {
@@ -115,7 +117,7 @@ def measure(members: list[int], devices: int, operations: float, traffic: float,
     }
 
 
-def main(operations: float, traffic: float, batch: int) -> None:
+def main(operations: float, traffic: float, batch: int, width: int = 64) -> None:
     """The command line of an algorithm's floor: prints `measure`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--members", type=int, nargs="+", required=True)
@@ -123,7 +125,7 @@ def main(operations: float, traffic: float, batch: int) -> None:
     arguments = parser.parse_args()
     if arguments.devices > 1:
         os.environ["JAX_NUM_CPU_DEVICES"] = str(arguments.devices)
-    print(json.dumps(measure(arguments.members, arguments.devices, operations, traffic, batch)), flush=True)
+    print(json.dumps(measure(arguments.members, arguments.devices, operations, traffic, batch, width)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Runs contestants of a benchmark in turns, each measurement a process of its own, and keeps what they measured.
 
-What is compared is `ppo_throughput`'s and `dqn_throughput`'s to say.
+What is compared is `ppo_throughput`'s, `dqn_throughput`'s and `pqn_throughput`'s to say.
 """
 
 import dataclasses
@@ -231,6 +231,17 @@ def floor_lines(floor: dict[str, Any], algorithm: str) -> list[str]:
         lines.append(
             f"  {row['members']} members, products of {algorithm}'s shapes: {rate:.0f} GFLOP/s, {steps:,.0f} steps/s"
         )
+    return lines
+
+
+def one_device_lines(rows: list[dict[str, Any]], members: tuple[int, ...]) -> list[str]:
+    """Both on one device, with XLA's own number of threads, as they run where nobody asks for more."""
+    lines = []
+    for count in members:
+        ratio = comparison.ratio_between(rows, count, PLAIN, "rejax")
+        if ratio:
+            numbers = "{median:.2f} ({min:.2f}-{max:.2f})".format(**ratio)
+            lines.append(f"{count} members, one device each: ours / rejax {numbers}")
     return lines
 
 

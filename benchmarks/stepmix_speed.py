@@ -9,12 +9,13 @@ the same all along, so it runs fewer of them (`--numpy-episodes`) and its rate i
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import paired
 
 HERE = Path(__file__).resolve().parent
 GROWTH = [
@@ -44,10 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.worker:
         print(json.dumps(WORKERS[arguments.worker](arguments)))
         return 0
-    result = compare(arguments)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["summary"], indent=1))
+    paired.write(arguments.out, compare(arguments))
     return 0
 
 
@@ -60,10 +58,9 @@ def compare(arguments: argparse.Namespace) -> dict:
             rows.append({"pair": pair, "worker": worker, **measure(worker, episodes, BASE)})
     growth = [{**BASE, **change, **measure("ours", arguments.episodes, BASE | change)} for change in GROWTH]
     rate = {worker: [r["episodes_per_second"] for r in rows if r["worker"] == worker] for worker in WORKERS}
-    ratios = [a / b for a, b in zip(rate["ours"], rate["numpy"], strict=True)]
     summary = {
         "episodes_per_second": {worker: statistics.median(values) for worker, values in rate.items()},
-        "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio": paired.ratio(rows, "ours", "numpy"),
         "run_seconds": statistics.median(r["run_seconds"] for r in rows if r["worker"] == "ours"),
         "compile_seconds": statistics.median(r["compile_seconds"] for r in rows if r["worker"] == "ours"),
     }
@@ -71,9 +68,7 @@ def compare(arguments: argparse.Namespace) -> dict:
 
 
 def measure(worker: str, episodes: int, sizes: dict[str, int]) -> dict:
-    command = [sys.executable, __file__, "--worker", worker, "--episodes", str(episodes)]
-    command += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    return paired.measure(__file__, worker, {"episodes": episodes, **sizes})
 
 
 def ours(arguments: argparse.Namespace) -> dict:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ENV_ID = "CartPole-v1"
-HIDDEN_SIZES = (64, 64)
+HIDDEN_SIZES = {"ppo": (64, 64), "dqn": (64, 64), "pqn": (256, 256)}
 # Under the names of our configs; each peer's worker says what it calls them.
 PPO_SETTINGS: dict[str, Any] = {
     "num_envs": 4,
@@ -43,14 +43,31 @@ DQN_SETTINGS: dict[str, Any] = {
     "double": False,
     "activation": "relu",
 }
-SETTINGS = {"ppo": PPO_SETTINGS, "dqn": DQN_SETTINGS}
+PQN_SETTINGS: dict[str, Any] = {
+    "num_envs": 32,
+    "rollout_length": 64,
+    "num_epochs": 4,
+    "num_minibatches": 16,
+    "learning_rate": 1e-4,
+    "anneal_learning_rate": True,
+    "discount": 0.99,
+    "q_lambda": 0.95,
+    "exploration_fraction": 0.2,
+    "final_epsilon": 0.2,
+    "reward_scale": 0.1,
+    "max_grad_norm": 10.0,
+    "layer_norm": True,
+    "activation": "relu",
+}
+SETTINGS = {"ppo": PPO_SETTINGS, "dqn": DQN_SETTINGS, "pqn": PQN_SETTINGS}
 ENV_STEPS_PER_UPDATE = {
     "ppo": PPO_SETTINGS["num_envs"] * PPO_SETTINGS["rollout_length"],
     "dqn": DQN_SETTINGS["num_envs"] * DQN_SETTINGS["train_frequency"],
+    "pqn": PQN_SETTINGS["num_envs"] * PQN_SETTINGS["rollout_length"],
 }
 EVALUATION_EPISODES = 128
 EVALUATION_EPSILON = 0.005
-"""Rejax's own in the evaluation of its DQN."""
+"""Rejax's own in the evaluation of its DQN and PQN."""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

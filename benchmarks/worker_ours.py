@@ -1,4 +1,4 @@
-"""Times this package's PPO or DQN through its public surface: one measurement a process, one line of JSON.
+"""Times this package's PPO, DQN or PQN through its public surface: one measurement a process, one line of JSON.
 
 Both kinds of score are given, so that each peer is met on the one it offers: final returns as `Run.final_returns`
 defines them, and 128 episodes of the final policy with sampled actions, played after the clock has stopped.
@@ -9,7 +9,7 @@ import time
 
 import worker_common as common
 
-RECORD_EVERY = {"ppo": 1, "dqn": 25}
+RECORD_EVERY = {"ppo": 1, "dqn": 25, "pqn": 1}
 """Updates a record of metrics: of DQN's, which are a hundred times as many, not each is kept."""
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     settings = common.SETTINGS[arguments.algorithm] | {"total_updates": arguments.updates}
     if arguments.buffer_size is not None:
         settings["buffer_size"] = arguments.buffer_size
-    config = factory.config_class(**settings, hidden_sizes=common.HIDDEN_SIZES)
+    config = factory.config_class(**settings, hidden_sizes=common.HIDDEN_SIZES[arguments.algorithm])
     agent = factory(env, params, config)
     seeds = list(range(arguments.seed_start, arguments.seed_start + arguments.members))
     started = time.perf_counter()
@@ -32,7 +32,7 @@ def main() -> None:
     wall_seconds = time.perf_counter() - started
     peak = common.peak_rss_bytes()
 
-    if arguments.algorithm == "dqn":
+    if arguments.algorithm in ("dqn", "pqn"):
         agent = factory(env, params, dataclasses.replace(config, final_epsilon=common.EVALUATION_EPSILON))
     evaluation = jrl.evaluate(agent, run.state, seeds=seeds, episodes=common.EVALUATION_EPISODES, greedy=False)
     common.report(

@@ -1,11 +1,11 @@
-"""Times Rejax's PPO or DQN: one measurement a process, one line of JSON.
+"""Times Rejax's PPO, DQN or PQN: one measurement a process, one line of JSON.
 
 The peer's own scores come from an evaluation callback. Here that callback gives nothing, so the timed program holds
 training alone, and the peer's `evaluate` (128 episodes of the final policy, actions sampled) runs after the clock has
 stopped. Rejax's PPO has no learning-rate annealing, no orthogonal initialisation, clips gradients by value, and updates
 actor and critic apart; its DQN has the squared loss, takes minibatches without replacement, acts by chance until
-learning starts and takes one step of all environments an iteration, so `train_frequency` is 1. Neither keeps training
-returns.
+learning starts and takes one step of all environments an iteration, so `train_frequency` is 1; its PQN has Adam for
+RAdam and scales no rewards. None keeps training returns.
 """
 
 import argparse
@@ -35,6 +35,16 @@ def dqn_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def pqn_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = common.PQN_SETTINGS
+    same_names = ("num_epochs", "num_minibatches", "exploration_fraction")
+    return {name: settings[name] for name in same_names} | {
+        "num_steps": settings["rollout_length"],
+        "td_lambda": settings["q_lambda"],
+        "eps_end": settings["final_epsilon"],
+    }
+
+
 def main() -> None:
     arguments = common.parse()
     import jax
@@ -42,9 +52,9 @@ def main() -> None:
     from rejax.evaluate import evaluate
 
     settings = common.SETTINGS[arguments.algorithm]
-    # Its DQN has these sizes and takes no others.
-    sizes = {"hidden_layer_sizes": common.HIDDEN_SIZES} if arguments.algorithm == "ppo" else {}
-    own = {"ppo": ppo_settings, "dqn": dqn_settings}[arguments.algorithm](arguments)
+    # Its DQN and PQN have layers of 64 and take no other sizes.
+    sizes = {"hidden_layer_sizes": common.HIDDEN_SIZES["ppo"]} if arguments.algorithm == "ppo" else {}
+    own = {"ppo": ppo_settings, "dqn": dqn_settings, "pqn": pqn_settings}[arguments.algorithm](arguments)
     algorithm = (
         getattr(rejax, arguments.algorithm.upper())
         .create(
@@ -59,6 +69,9 @@ def main() -> None:
         )
         .replace(eval_callback=lambda algorithm, state, key: ())
     )
+    if arguments.algorithm == "pqn":
+        wider = algorithm.agent.clone(hidden_layer_sizes=common.HIDDEN_SIZES["pqn"])
+        algorithm = algorithm.replace(agent=wider)
 
     keys = common.member_keys(arguments.members, arguments.seed_start, arguments.devices)
     (state, _), seconds = common.time_batched(algorithm.train, keys)

@@ -29,6 +29,7 @@ MODULES = {
     "nora_linear": "nora_linear",
     "nora_deep": "nora_deep",
     "lsvi_ucb": "lsvi_ucb",
+    "nora_finite": "nora_finite",
     "noah": "nora",
     "douhua": "nora",
 }
@@ -48,6 +49,7 @@ _CONFIGS = {
     "LinearNORAConfig": "nora_linear",
     "DeepNORAConfig": "nora_deep",
     "LSVIConfig": "lsvi_ucb",
+    "FiniteNORAConfig": "nora_finite",
     "NOAHConfig": "nora",
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
@@ -61,6 +63,7 @@ __all__ = [
     "DOUHUAConfig",
     "DQNConfig",
     "DeepNORAConfig",
+    "FiniteNORAConfig",
     "GORPConfig",
     "LSVIConfig",
     "LinearNORAConfig",
@@ -87,6 +90,7 @@ __all__ = [
     "noah",
     "nora",
     "nora_deep",
+    "nora_finite",
     "nora_linear",
     "opt_pess_lp",
     "ppo",
@@ -107,6 +111,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
+    from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn

@@ -182,13 +182,18 @@ def greedy_actor(critic: jax.Array, order: jax.Array) -> jax.Array:
     return jax.nn.one_hot(chosen, critic.shape[-1], dtype=critic.dtype)
 
 
-def check_task(env: Any, env_params: Any, config: CriticConfig) -> None:
-    """Refuses on the host what cannot work: no table, no horizon, discounting, or a data set of another shape."""
-    mdp, kind = env_params, type(config).__name__
+def check_table(env: Any, mdp: Any) -> None:
+    """Refuses on the host what cannot work: no table, no horizon, or discounting."""
     if not isinstance(mdp, TabularMDP) or mdp.horizon is None:
         raise ConfigError(f"{env.id}: must be a tabular MDP with a horizon, as in make('tabular/lock')")
     if float(mdp.discount) != 1.0:
         raise ConfigError(f"{env.id}: discount = {float(mdp.discount):g}: must be 1")
+
+
+def check_task(env: Any, env_params: Any, config: CriticConfig) -> None:
+    """Refuses a task that is no table as these agents need it, or a data set of another shape."""
+    check_table(env, env_params)
+    mdp, kind = env_params, type(config).__name__
     if config.dataset is not None and np.shape(config.dataset) != counts_shape(mdp):
         raise ConfigError(f"{kind}.dataset: shape {np.shape(config.dataset)}: must be counts {list(counts_shape(mdp))}")
     if config.dataset is not None and config.offline_episodes:
@@ -220,6 +225,23 @@ def offline_policy(mdp: Any, share: Any) -> jax.Array:
     values = value_iteration(mdp).action_value
     is_best = (values >= jnp.max(values, axis=-1, keepdims=True) - TIE).astype(values.dtype)
     return (1.0 - share) * is_best / jnp.sum(is_best, axis=-1, keepdims=True) + share / mdp.num_actions
+
+
+def judge(mdp: Any, state: Any, policy: jax.Array, episode: Episode, step: jax.Array) -> Metrics:
+    """What is reported of an episode of `policy`: its exact value, its regret, and when a return was first the best.
+
+    Args:
+        state: of before the episode, with `best` and `first_success`.
+    """
+    value = policy_evaluation(mdp, policy).start_value
+    is_success = (state.first_success == 0) & (episode.total >= state.best - SLACK)
+    return {
+        "episode/return": episode.total,
+        "episode/count": jnp.ones((), jnp.int32),
+        "value/policy": value,
+        "regret": state.best - value,
+        "first_success": jnp.where(is_success, step + 1, state.first_success).astype(jnp.int32),
+    }
 
 
 def actor_critic(
@@ -287,18 +309,11 @@ def actor_critic(
     def update(key: jax.Array, state: ActorCriticState, step: jax.Array) -> tuple[ActorCriticState, Metrics]:
         policy = actor(state)
         episode = play_episode(episode_uniforms(key, mdp), mdp, policy)
-        value = policy_evaluation(mdp, policy).start_value
-        is_success = (state.first_success == 0) & (episode.total >= state.best - SLACK)
-        first = jnp.where(is_success, step + 1, state.first_success).astype(jnp.int32)
-        state, switches = learn(dataclasses.replace(state, first_success=first), episode, policy)
-        metrics = {
-            "episode/return": episode.total,
-            "episode/count": jnp.ones((), jnp.int32),
-            "value/policy": value,
+        metrics = judge(mdp, state, policy, episode, step)
+        state, switches = learn(dataclasses.replace(state, first_success=metrics["first_success"]), episode, policy)
+        metrics |= {
             "value/critic": jnp.sum(jnp.max(state.critic[0], axis=-1) * mdp.initial),
-            "regret": state.best - value,
             "switch/count": switches.astype(jnp.int32),
-            "first_success": first,
         }
         return state, metrics
 

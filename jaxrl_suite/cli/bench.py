@@ -9,9 +9,11 @@ from jaxrl_suite.reproduction.loading import import_file
 BENCHMARKS = {
     "ppo": "ppo_throughput",
     "dqn": "dqn_throughput",
+    "pqn": "pqn_throughput",
     "stepmix": "stepmix_speed",
     "effective-horizon": "effective_horizon",
     "sqirl": "sqirl_speed",
+    "nora": "nora_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

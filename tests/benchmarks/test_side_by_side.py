@@ -32,6 +32,7 @@ comparison = load("comparison")
 environments = load("peer_environments")
 floor = load("ppo_floor")
 dqn_floor = load("dqn_floor")
+pqn_floor = load("pqn_floor")
 workers = load("worker_common")
 
 
@@ -111,12 +112,20 @@ def test_floor_of_dqn_counts_a_gradient_step():
     assert dqn_floor.optimizer_bytes_per_env_step() == (320 + 4160 + 130) * 4 * 7 / 4
 
 
+def test_floor_of_pqn_counts_four_epochs():
+    """Multiply-adds: 4*256 + 256*256 + 256*2; every step is acted on and bootstrapped from once."""
+    forward = 2 * (1024 + 65536 + 512)
+    backward = 2 * forward - 2 * 1024
+    assert pqn_floor.operations_per_env_step() == 2 * forward + 4 * (forward + backward)
+    assert pqn_floor.optimizer_bytes_per_env_step() == pytest.approx((1280 + 65792 + 514) * 4 * 7 / 32)
+
+
 def test_both_on_one_device_are_paired():
     rows = []
     for pair, (ours, theirs) in enumerate([(1.0, 2.0), (1.0, 5.0), (2.0, 6.0)]):
         rows += [row("ours", pair, 0.1, []), row(driver.PLAIN, pair, ours, []), row("rejax", pair, theirs, [])]
     assert comparison.ratio_between(rows, 2, driver.PLAIN, "rejax") == {"median": 3.0, "min": 2.0, "max": 5.0}
-    assert dqn.one_device_lines(rows, (2, 8)) == ["2 members, one device each: ours / rejax 3.00 (2.00-5.00)"]
+    assert driver.one_device_lines(rows, (2, 8)) == ["2 members, one device each: ours / rejax 3.00 (2.00-5.00)"]
 
 
 def test_contestants_are_told_their_algorithm(monkeypatch):
@@ -132,7 +141,7 @@ def test_contestants_are_told_their_algorithm(monkeypatch):
     assert ppo.peers_of(ppo.Options()) == {"rejax": ()}
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
+@pytest.mark.parametrize("algorithm", list(workers.SETTINGS))
 def test_settings_are_fields_of_the_config(algorithm):
     """A worker passes them on by name; steps an update are what the agent says."""
     import jaxrl_suite as jrl

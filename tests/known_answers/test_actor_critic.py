@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import jaxrl_suite as jrl
 from jaxrl_suite.agents.linear_mdp import outer_products
 from jaxrl_suite.agents.nora import fit_critic, has_grown, log_volume, offline_policy, softmax_actor
+from jaxrl_suite.agents.nora_finite import excess_losses
 from jaxrl_suite.envs import tetris
 from jaxrl_suite.envs.linear_features import tabled_features
 from jaxrl_suite.envs.tabular_families import combination_lock, deep_sea, random_mdp
@@ -69,6 +70,26 @@ def test_a_first_visit_is_no_switch_and_a_second_is_one():
     np.testing.assert_array_equal(run.metrics["switch/count"], [[0, 1, 0]] * 20)
     # Both episodes before it are uniform, and so is the one after it.
     np.testing.assert_allclose(run.metrics["value/policy"], 3.0**-10, rtol=1e-12)
+
+
+ARMS = np.array([[0.3, 0.8], [1.0, 0.8], [0.3, 0.2]]).reshape(3, 1, 1, 2)
+"""A class of three critics of a bandit that pays what the first says; the second hopes for too much."""
+
+
+@known_answer("actor_critic/finite-class")
+def test_a_critic_of_a_finite_class_is_replaced_when_its_excess_is_five_times_the_set():
+    bandit = jrl.envs.TabularMDP(np.ones((1, 2, 1)), ARMS[0, 0], 0, 1)
+    config = jrl.agents.FiniteNORAConfig(critics=ARMS, beta=0.5, actor="greedy", total_updates=10)
+    metrics = jrl.train(jrl.agents.nora_finite(jrl.envs.TabularEnv("bandit", bandit), bandit, config)).metrics
+    np.testing.assert_array_equal(metrics["switch/count"], [[0, 0, 0, 0, 0, 1, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(metrics["critic/member"], [[1] * 6 + [0] * 4])
+    np.testing.assert_allclose(metrics["critic/excess"][0, :6], 0.49 * np.arange(1, 7), atol=1e-12)
+    np.testing.assert_allclose(metrics["regret"], [[0.5] * 6 + [0.0] * 4], atol=1e-12)
+    with jrl.float64():
+        counts = jnp.array([6, 0]).reshape(1, 1, 2, 1)
+        excess = np.asarray(excess_losses(counts, jnp.asarray(ARMS[0]), jnp.asarray(ARMS)))
+    np.testing.assert_allclose(excess[:, 0], [0.0, 2.94, 0.0], atol=1e-12)
+    assert (excess[:, 0] <= 0.5).tolist() == [True, False, True]
 
 
 @functools.cache

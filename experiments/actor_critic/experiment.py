@@ -11,9 +11,12 @@ from jaxrl_suite import results
 from jaxrl_suite.envs import tetris as rules
 from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, within_errors
 from jaxrl_suite.reproduction import Training as AnyTraining
+from jaxrl_suite.reproduction.loading import import_file
 from jaxrl_suite.solvers import board_values
 
-KNOWN = tomllib.loads((Path(__file__).parent / "known_answers.toml").read_text())
+HERE = Path(__file__).parent
+networks = import_file(HERE / "networks.py", "jaxrl_experiments_actor_critic_networks")
+KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
 REFERENCE = "independent NumPy program"
 SEEDS = {"smoke": 5, "cpu": 20, "full": 20}
 PIECES = 40
@@ -233,5 +236,5 @@ EXPERIMENT = Experiment(
     "Tan, Fan, Wei; ICML 2025, arXiv 2505.03710",
     "A reconstruction from the abstract and derivations, checked by exact identities; no figure of the paper is "
     "claimed to be reproduced.",
-    {"lock": lock, "deep-sea": deep_sea, "tetris": tetris},
+    {"lock": lock, "deep-sea": deep_sea, "deep-sea-networks": networks.item, "tetris": tetris},
 )

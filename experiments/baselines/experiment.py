@@ -101,7 +101,8 @@ def curves(runs: Any, path: Path) -> None:
         jrl.results.Curve(label, run.env_steps, run.metrics["episode/return"], run.metrics["episode/count"])
         for label, run in shown.items()
     ]
-    jrl.results.learning_curves(lines, path=path, title=first)
+    title = next(task for task in PUBLISHED if task.lower() == first)
+    jrl.results.learning_curves(lines, path=path, title=title)
 
 
 EXPERIMENT = Experiment(

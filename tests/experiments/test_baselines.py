@@ -1,9 +1,11 @@
 """The verdicts that the table beside another program prints, and the rows it prints them in."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BASELINES = Path(__file__).parents[2] / "experiments" / "baselines"
@@ -37,3 +39,15 @@ def test_verdict_beside_the_same_code(script, ours, expected):
         f"| Game | 5 | 1,000 | {ours[0]:.2f} [{ours[1]:.2f}, {ours[2]:.2f}] | 11.00 [10.00, 12.00] | {expected} |"
         in (beside.table([row]))
     )
+
+
+def test_gates_are_met_by_the_committed_results():
+    """Bars of this suite where nothing is published, or below what is: 8 seeds, 5e5 steps."""
+    cells = json.loads((BASELINES / "results" / "control-cpu.json").read_text())["cells"]
+    found = {(cell["row"], cell["column"]): np.array(cell["scores"]) for cell in cells}
+    last, greedy = "return, last tenth", "greedy return"
+    ppo, a2c = (found[f"CartPole-v1, {agent}", last].mean() for agent in ("PPO", "A2C"))
+    assert ppo >= 470
+    assert a2c >= 0.95 * ppo
+    assert (found["CartPole-v1, DQN", greedy] >= 450).sum() >= 6
+    assert found["Acrobot-v1, PPO", last].mean() >= -95

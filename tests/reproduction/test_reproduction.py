@@ -200,7 +200,8 @@ def test_the_readme_says_what_the_results_say(path):
     saved = json.loads(path.read_text())
     verdicts = [cell["verdict"] for cell in saved["cells"] if cell["target"]]
     counts = [verdicts.count(word) for word in ("agrees", "inconclusive", "differs")]
-    kinds = sorted({cell["target"]["kind"] + "s" for cell in saved["cells"] if cell["target"]})
+    plural = {"published": "published numbers", "known answer": "known answers"}
+    kinds = sorted({plural[cell["target"]["kind"]] for cell in saved["cells"] if cell["target"]})
     seeds = sorted({len(training["seeds"]) for training in saved["trainings"].values()}) or ["exact"]
     page = path.relative_to(EXPERIMENTS.parent).with_suffix(".md").as_posix()
     row = [saved["paper"], f"[{saved['item']}]({page})", *map(str, seeds), ", ".join(kinds), *map(str, counts)]

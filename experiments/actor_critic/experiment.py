@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "NORA, eta=10, fitted always, no reset": ("nora", {"fits": "always", "resets": False}),
     "DOUHUA, eta=10": ("douhua", {}),
     "DOUHUA, eta=1": ("douhua", {"step_size": 1.0}),
+    "optimistic NPG": ("optimistic_npg", {}),
 }
 SMOKE = ("NORA, eta=10", "NOAH, eta=10", "NORA, eta=1, fitted always")
 # Programs that run for seconds.
@@ -53,13 +54,18 @@ def regret(run: Any) -> np.ndarray:
 
 def last_value(run: Any) -> np.ndarray:
     """Mean exact value over the last 100 episodes."""
-    return run.metrics["value/policy"][:, -100 // run.record_every :].mean(axis=-1)
+    return run.metrics["value/policy"][:, -max(100 // episodes_a_record(run), 1) :].mean(axis=-1)
+
+
+def episodes_a_record(run: Any) -> int:
+    """An update is an episode, or as many as the agent's settings say."""
+    return run.record_every * getattr(run.agent.info.config, "episodes", 1)
 
 
 def first_success(run: Any) -> np.ndarray:
     """The first episode with the best return; beyond the last where there is none."""
     first = run.metrics["first_success"][:, -1]
-    return np.where(first > 0, first, run.updates[-1] + 1)
+    return np.where(first > 0, first, episodes_a_record(run) * len(run.updates) + 1)
 
 
 def switches(run: Any) -> np.ndarray:
@@ -85,14 +91,16 @@ def lock(scale: str) -> Item:
     trainings, cells = [], []
     for label in SMOKE if scale == "smoke" else VARIANTS:
         agent, config = VARIANTS[label]
-        trained = Training(slug(label), agent, "tabular/lock", config, SEEDS[scale], 10, LOCK)
+        is_in_rounds = agent == "optimistic_npg"
+        trained = Training(slug(label), agent, "tabular/lock", config, SEEDS[scale], 1 if is_in_rounds else 10, LOCK)
         trainings.append(trained)
         cells += [
             Cell(label, "regret", trained.name, regret, known_regret(label, trained.seeds)),
             Cell(label, "value, last 100", trained.name, last_value, digits=3),
             Cell(label, "first success", trained.name, first_success, digits=0),
-            Cell(label, "switches", trained.name, switches),
         ]
+        if not is_in_rounds:
+            cells.append(Cell(label, "switches", trained.name, switches))
     notes = [
         "lock of 10 steps and 3 actions, 3,000 episodes, lambda 1, b 1, critic in [0, 1]; regret and values are exact",
         "offline data: 200 episodes of the best policy with 10 % uniform actions, concentrability 1.9936",

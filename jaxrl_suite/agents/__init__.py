@@ -31,6 +31,7 @@ MODULES = {
     "lsvi_ucb": "lsvi_ucb",
     "nora_finite": "nora_finite",
     "noah": "nora",
+    "optimistic_npg": "optimistic_npg",
     "douhua": "nora",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
@@ -51,6 +52,7 @@ _CONFIGS = {
     "LSVIConfig": "lsvi_ucb",
     "FiniteNORAConfig": "nora_finite",
     "NOAHConfig": "nora",
+    "OptimisticNPGConfig": "optimistic_npg",
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
     "judged": "judging",
@@ -70,6 +72,7 @@ __all__ = [
     "LinearProgramConfig",
     "NOAHConfig",
     "NORAConfig",
+    "OptimisticNPGConfig",
     "PPOConfig",
     "PQNConfig",
     "SQIRLConfig",
@@ -93,6 +96,7 @@ __all__ = [
     "nora_finite",
     "nora_linear",
     "opt_pess_lp",
+    "optimistic_npg",
     "ppo",
     "pqn",
     "sqirl",
@@ -113,6 +117,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear
+    from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl

@@ -68,11 +68,7 @@ class CriticConfig:
     dataset: Any = array(None, "counts [H, S, A, S] of offline episodes (see `dataset_counts`)")
 
     def check(self) -> None:
-        if np.any(np.asarray(self.value_low) >= np.asarray(self.value_high)):
-            raise ConfigError(
-                f"{type(self).__name__}.value_high = {float(np.min(self.value_high)):g}: must be above value_low = "
-                f"{float(np.max(self.value_low)):g}"
-            )
+        check_range(self)
 
 
 @struct.dataclass
@@ -101,6 +97,15 @@ class DOUHUAConfig(CriticConfig):
     """Settings of DOUHUA."""
 
     bonus: float = sweepable(1.0, "of an unvisited pair, divided by the root of visits + lambda", symbol="b", low=0)
+
+
+def check_range(config: Any) -> None:
+    """Raises ConfigError unless value_low is below value_high."""
+    if np.any(np.asarray(config.value_low) >= np.asarray(config.value_high)):
+        raise ConfigError(
+            f"{type(config).__name__}.value_high = {float(np.min(config.value_high)):g}: must be above value_low = "
+            f"{float(np.max(config.value_low)):g}"
+        )
 
 
 class Scheme(NamedTuple):
@@ -134,7 +139,7 @@ class ActorCriticState:
 
 
 def fit_critic(
-    counts: jax.Array, rewards: jax.Array, bonus: Any, config: CriticConfig, policy: jax.Array | None = None
+    counts: jax.Array, rewards: jax.Array, bonus: Any, config: Any, policy: jax.Array | None = None
 ) -> jax.Array:
     """The critic f, [H, S, A]: ridge regression stage by stage from the last, plus b / sqrt(N + lambda), clipped.
 

@@ -117,7 +117,10 @@ def test_settings_are_one_program_and_the_same_as_alone():
     np.testing.assert_allclose(sweep.metrics["regret"][0], alone.metrics["regret"], atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["baseline_only", "stepmix", "epsmix"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("baseline_only", marks=pytest.mark.slow), "stepmix", pytest.param("epsmix", marks=pytest.mark.slow)],
+)
 def test_evaluation_plays_what_the_next_episode_is_judged_by(name):
     run = jrl.train(agent(name, scale=1e-5), seeds=1, updates=400)
     if name != "baseline_only":

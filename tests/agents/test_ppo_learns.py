@@ -42,6 +42,7 @@ def test_value_of_a_constant():
     np.testing.assert_allclose(values(trained("probe/constant"), [0.0]), 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_value_of_an_observation():
     np.testing.assert_allclose(values(trained("probe/observation"), [-1.0, 1.0]), [[-1.0, 1.0]] * 4, atol=0.05)
 
@@ -50,7 +51,7 @@ def test_value_of_a_delayed_reward_is_discounted():
     np.testing.assert_allclose(values(trained("probe/delayed"), [0.0, 1.0]), [[DISCOUNT, 1.0]] * 4, atol=0.05)
 
 
-@pytest.mark.parametrize("env_id", ["probe/action", "probe/both"])
+@pytest.mark.parametrize("env_id", [pytest.param("probe/action", marks=pytest.mark.slow), "probe/both"])
 def test_the_better_action_is_found(env_id):
     run = trained(env_id)
     evaluation = jrl.evaluate(run.agent, run.state, seeds=run.seeds, episodes=16)
@@ -63,7 +64,7 @@ def test_a_continuous_target_is_hit():
     assert evaluation.returns.mean() > -0.02
 
 
-@pytest.mark.parametrize("torso", ["mlp", "gru"])
+@pytest.mark.parametrize("torso", ["mlp", pytest.param("gru", marks=pytest.mark.slow)])
 def test_a_time_limit_is_bootstrapped_through(torso):
     """An episode that never ends but is cut off is worth r / (1 - discount): within 2 % on the median seed."""
     run = trained("probe/never-ending", torso=torso, total_updates=300)

@@ -176,7 +176,7 @@ def test_the_command_refuses_in_one_line(capsys, words, message):
 
 
 @pytest.mark.parametrize("paper", list_experiments(EXPERIMENTS))
-@pytest.mark.parametrize("scale", ["smoke", "cpu", "full"])
+@pytest.mark.parametrize("scale", ["smoke", "cpu", pytest.param("full", marks=pytest.mark.slow)])
 def test_every_experiment_is_sound_at_every_scale(paper, scale):
     experiment = load_experiment(EXPERIMENTS, paper)
     items = [experiment.item(name, scale) for name in experiment.items]

@@ -17,7 +17,7 @@ from jaxrl_suite.errors import ConfigError, RunDirectoryError
 from tests.helpers import ToyConfig, ppo_agent, same, same_states, toy, toy_agent
 
 
-@pytest.mark.parametrize("make_agent", [toy_agent, ppo_agent])
+@pytest.mark.parametrize("make_agent", [toy_agent, pytest.param(ppo_agent, marks=pytest.mark.slow)])
 def test_chunks_change_nothing(make_agent):
     """One chunk = many chunks, metrics and state bit for bit."""
     whole = jrl.train(make_agent(), seeds=3, chunk=1000)

@@ -29,6 +29,7 @@ MODULES = {
     "nora_linear": "nora_linear",
     "nora_deep": "nora_deep",
     "lsvi_ucb": "lsvi_ucb",
+    "lsvi_ucb_plus_plus": "lsvi_ucb_plus_plus",
     "nora_finite": "nora_finite",
     "noah": "nora",
     "optimistic_npg": "optimistic_npg",
@@ -50,6 +51,7 @@ _CONFIGS = {
     "LinearNORAConfig": "nora_linear",
     "DeepNORAConfig": "nora_deep",
     "LSVIConfig": "lsvi_ucb",
+    "LSVIPlusPlusConfig": "lsvi_ucb_plus_plus",
     "FiniteNORAConfig": "nora_finite",
     "NOAHConfig": "nora",
     "OptimisticNPGConfig": "optimistic_npg",
@@ -68,6 +70,7 @@ __all__ = [
     "FiniteNORAConfig",
     "GORPConfig",
     "LSVIConfig",
+    "LSVIPlusPlusConfig",
     "LinearNORAConfig",
     "LinearProgramConfig",
     "NOAHConfig",
@@ -90,6 +93,7 @@ __all__ = [
     "judge_of",
     "judged",
     "lsvi_ucb",
+    "lsvi_ucb_plus_plus",
     "noah",
     "nora",
     "nora_deep",
@@ -113,6 +117,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
+    from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite

@@ -1,5 +1,6 @@
 """A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and exact comparison."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from flax import struct
 import jaxrl_suite as jrl
 from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
 from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.reproduction.loading import import_file
 
 
 @struct.dataclass
@@ -92,3 +94,8 @@ def same_states(a, b):
         return jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
 
     return all(jax.tree.leaves(jax.tree.map(lambda x, y: same(plain(x), plain(y)), a, b)))
+
+
+def load_benchmark(name: str) -> Any:
+    """A file of benchmarks/, by path, as `jaxrl bench` loads it."""
+    return import_file(Path(__file__).parents[1] / "benchmarks" / f"{name}.py", f"benchmarks_{name}")

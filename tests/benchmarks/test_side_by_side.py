@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import json
 import math
 import sys
@@ -12,18 +11,7 @@ from pathlib import Path
 import pytest
 
 from jaxrl_suite.errors import ConfigError, JaxrlError
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-def load(name):
-    """By path, as `jaxrl bench` does."""
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
+from tests.helpers import load_benchmark as load
 
 ppo = load("ppo_throughput")
 dqn = load("dqn_throughput")

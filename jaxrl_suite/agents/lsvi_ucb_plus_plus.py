@@ -39,6 +39,7 @@ from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.observations import number_of_states, state_number
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.batching import where_any
 
 PROGRAM = "the published program, made of d and H"
 MOST_VALUES = 10_000_000
@@ -189,7 +190,7 @@ def lsvi_ucb_plus_plus(env: Any, env_params: Any, config: LSVIPlusPlusConfig) ->
             covariance=state.covariance + jnp.einsum("h,hd,he->hde", weights, phi, phi),
         )
         switches = has_grown(volume(state), state.log_volume)
-        state = jax.lax.cond(switches, fit, lambda s: s, state)
+        state = where_any(switches, lambda: fit(state), state)
         return state, metrics | {"switch/count": switches.astype(jnp.int32)}
 
     def greedy_policy(state: LSVIPlusPlusState) -> jax.Array:

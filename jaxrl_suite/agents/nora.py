@@ -32,6 +32,7 @@ from jaxrl_suite.agents.conservative_task import counts_shape, own_copy
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.batching import where_any
 from jaxrl_suite.learning.tabular import (
     TIE,
     Episode,
@@ -305,7 +306,7 @@ def actor_critic(
             # The first step of the new epoch is on the new critic.
             past = jnp.where(switches, past + state.steps * state.critic, past)
             steps = jnp.where(switches, 1, steps)
-        critic = jnp.where(switches, fit(counts, policy), state.critic)
+        critic = where_any(switches, lambda: fit(counts, policy), state.critic)
         volume = jnp.where(switches, volume, state.log_volume)
         steps = steps.astype(jnp.int32)
         changed = {"counts": counts, "critic": critic, "steps": steps, "past": past, "log_volume": volume}

@@ -32,6 +32,7 @@ from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.batching import where_any
 
 
 @struct.dataclass
@@ -159,7 +160,7 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         state = counted(state, seen, one.actions)
         switches = has_grown(volume(state), state.log_volume)
         waited = dataclasses.replace(state, steps=state.steps + 1)
-        state = jax.lax.cond(switches, fit, lambda s: waited, state)
+        state = where_any(switches, lambda: fit(state), waited)
         return state, metrics | exact | {"switch/count": switches.astype(jnp.int32)}
 
     def start(key: jax.Array, state: LinearState) -> jax.Array:

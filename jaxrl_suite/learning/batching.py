@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 MOST = 8
@@ -21,12 +22,55 @@ def small_products(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        # A custom batching rule must not close over batched values: they become arguments here.
-        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        closed, shapes = _opened(function, *arguments)
         outputs = _few_at_a_time(closed.jaxpr)(closed.consts, jax.tree.leaves(arguments))
         return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
 
     return call
+
+
+def where_any(condition: jax.Array, function: Callable[[], Any], otherwise: Any) -> Any:
+    """`function()` where `condition`, else `otherwise`; under `vmap` computed only while any member needs it.
+
+    A `lax.cond` becomes a select there, and all members pay in every step for what few do now and then.
+
+    Args:
+        condition: bool []. function: may close over traced values, batched ones too. otherwise: a pytree of arrays of
+            the same shapes and dtypes as `function` returns.
+    """
+    closed, shapes = _opened(function)
+
+    @jax.custom_batching.custom_vmap
+    def run(condition: Any, consts: list[Any], kept: list[Any]) -> list[jax.Array]:
+        return jax.lax.cond(condition, lambda: jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(), lambda: kept)
+
+    @run.def_vmap
+    def batched(axis_size: int, in_batched: Any, *arguments: Any) -> tuple[list[jax.Array], list[bool]]:
+        condition, consts, kept = arguments
+        axes = [0 if is_batched else None for is_batched in in_batched[1]]
+        kept = [
+            x if is_batched else jnp.broadcast_to(x, (axis_size, *x.shape))
+            for x, is_batched in zip(kept, in_batched[2], strict=True)
+        ]
+
+        def one(consts: list[Any]) -> list[jax.Array]:
+            return jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))()
+
+        def some() -> list[jax.Array]:
+            found = jax.vmap(one, (axes,), axis_size=axis_size)(consts)
+            return [jax.vmap(jnp.where)(wanted, new, old) for new, old in zip(found, kept, strict=True)]
+
+        wanted = condition if in_batched[0] else jnp.broadcast_to(condition, axis_size)
+        return jax.lax.cond(jnp.any(wanted), some, lambda: kept), [True] * len(kept)
+
+    leaves = [jnp.asarray(x) for x in jax.tree.leaves(otherwise)]
+    return jax.tree.unflatten(jax.tree.structure(shapes), run(jnp.asarray(condition), closed.consts, leaves))
+
+
+def _opened(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
+    """(jaxpr with its constants, shapes of what it returns): a custom batching rule must not close over batched values,
+    so they become arguments."""
+    return jax.make_jaxpr(function, return_shape=True)(*arguments)
 
 
 def _few_at_a_time(jaxpr: Any) -> Callable[..., list[jax.Array]]:

@@ -51,7 +51,8 @@ class Training:
     name: unique in the item, of letters, digits and `-._`. agent, env: names. config, env_options: changes to the
     agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record. judge_every:
     if positive, so many updates apart the greedy policy is evaluated exactly (`agents.judged`); stops: a seed ends once
-    it is judged to have solved its task. quick_compile: as in the runner's `Options`.
+    it is judged to have solved its task. quick_compile: as in the runner's `Options`. grid: if any, the training is a
+    sweep over all combinations, one program; arrays of its run have the axes [setting, seed, record].
     """
 
     name: str
@@ -64,6 +65,7 @@ class Training:
     judge_every: int = 0
     stops: bool = False
     quick_compile: bool = False
+    grid: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
 
 class Estimate(NamedTuple):

@@ -101,6 +101,7 @@ def write(
             "env": t.env,
             "env_options": dict(t.env_options),
             "config": to_dict(runs[t.name].agent.info.config),
+            "grid": {name: list(values) for name, values in t.grid.items()},
             "seeds": list(runs[t.name].seeds),
             "updates": int(runs[t.name].updates[-1]),
             "env_steps": int(runs[t.name].env_steps[-1]),

@@ -10,7 +10,7 @@ from jaxrl_suite.agents import agent_named, judge_of, judged
 from jaxrl_suite.envs import make
 from jaxrl_suite.reproduction.experiment import Item, Training
 from jaxrl_suite.results.store import RunStore
-from jaxrl_suite.training import load, resume, train
+from jaxrl_suite.training import load, resume, sweep, train
 from jaxrl_suite.training.progress import say
 from jaxrl_suite.training.provenance import versions
 from jaxrl_suite.training.rebuild import describe, digest
@@ -43,12 +43,17 @@ def run_training(training: Training, root: Path, show: bool = False, seeds: Any 
         "seeds": seeds,
         "record_every": training.record_every,
         "judge": [training.judge_every, training.stops],
+        "grid": {name: list(values) for name, values in training.grid.items()},
         "code": _code(),
     }
     path = root / f"{training.name}-{digest(what)}"
     if not (path / "manifest.json").exists():
-        options = {"record_every": training.record_every, "quick_compile": training.quick_compile}
-        return train(agent, seeds=seeds, out=path, show=show, **options)
+        options: dict[str, Any] = {"record_every": training.record_every, "quick_compile": training.quick_compile}
+        options |= {"seeds": seeds, "out": path, "show": show}
+        if training.grid:
+            info = agent.info
+            return sweep(info.factory, (info.env, info.env_params), info.config, training.grid, **options)
+        return train(agent, **options)
     if RunStore.open(path).manifest["status"] == "finished":
         say(f"{training.name}: done before, kept in {path}")
         return load(path, agent)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl_suite.learning.batching import MOST, small_products
+from jaxrl_suite.learning.batching import MOST, small_products, where_any
 
 
 def product(x, w, scale):
@@ -45,3 +45,43 @@ def test_few_members_run_together_on_a_cpu(members, together):
     assert sizes(product) == {members}
     assert sizes(small_products(product)) == {together}
     assert together <= MOST
+
+
+def costly(wanted, x, w, called=lambda: None):
+    def function():
+        jax.debug.callback(called)
+        return {"y": x @ w}
+
+    return where_any(wanted, function, {"y": jnp.zeros((3, 2))})["y"]
+
+
+@pytest.mark.parametrize("axes", [(0, 0, None), (0, None, 0), (0, 0, 0), (None, 0, None), (0, None, None)])
+def test_where_any_selects_for_each_member(axes):
+    key = jax.random.key(0)
+    wanted = jnp.array([True, False, False, True])
+    x, w = jax.random.normal(key, (4, 3, 4)), jax.random.normal(key, (4, 4, 2))
+    arguments = [y if axis == 0 else y[0] for y, axis in zip((wanted, x, w), axes, strict=True)]
+    each = [[y[i] if axis == 0 else y for y, axis in zip(arguments, axes, strict=True)] for i in range(4)]
+    expected = np.stack([costly(*one) for one in each])
+    assert np.any(expected != 0)
+    assert axes[0] is None or np.all(expected[1:3] == 0)
+    np.testing.assert_allclose(jax.jit(jax.vmap(costly, axes))(*arguments), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_where_any_computes_nothing_while_no_member_needs_it():
+    calls = []
+    x, w = jnp.ones((4, 3, 4)), jnp.ones((4, 2))
+    run = jax.jit(jax.vmap(lambda wanted, x: costly(wanted, x, w, lambda: calls.append(1))))
+    jax.block_until_ready(run(jnp.zeros(4, bool), x))
+    jax.effects_barrier()
+    assert not calls
+    jax.block_until_ready(run(jnp.array([False, False, True, False]), x))
+    jax.effects_barrier()
+    assert calls
+
+
+def test_where_any_batched_twice():
+    wanted, w = jnp.array([[True, False], [False, True], [False, False]]), jnp.ones((4, 2))
+    x = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    found = jax.vmap(jax.vmap(costly, (0, 0, None)), (0, None, None))(wanted, x, w)
+    np.testing.assert_allclose(found, jnp.where(wanted[..., None, None], (x @ w)[None], 0.0), rtol=1e-6)

@@ -90,3 +90,15 @@ PQN_MINATAR: dict[str, Any] = {
     "total_updates": 244,
 }
 """purejaxql's, with a tenth of its updates."""
+
+NORA_MINATAR: dict[str, Any] = {
+    "num_envs": 16,
+    "rollout_length": 16,
+    "gradient_steps": 8,
+    "batch_size": 64,
+    "members": 4,
+    "learning_rate": 5e-4,
+    "hidden_sizes": (128,),
+    "total_updates": 3906,
+}
+"""This suite's own: half the members and minibatches of its default, to be affordable."""

@@ -50,4 +50,5 @@ def test_gates_are_met_by_the_committed_results():
     assert ppo >= 470
     assert a2c >= 0.95 * ppo
     assert (found["CartPole-v1, DQN", greedy] >= 450).sum() >= 6
+    assert found["CartPole-v1, PQN, as purejaxql", greedy].mean() >= 480
     assert found["Acrobot-v1, PPO", last].mean() >= -95

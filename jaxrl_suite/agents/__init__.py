@@ -58,6 +58,7 @@ _CONFIGS = {
     "DOUHUAConfig": "nora",
     "judge_of": "judging",
     "judged": "judging",
+    "offline_policy": "nora",
 }
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "nora_deep",
     "nora_finite",
     "nora_linear",
+    "offline_policy",
     "opt_pess_lp",
     "optimistic_npg",
     "ppo",
@@ -118,7 +120,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
-    from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora
+    from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
     from jaxrl_suite.agents.nora_linear import LinearNORAConfig, nora_linear

@@ -41,7 +41,7 @@ class ConservativeConfig:
     offline_episodes: int = static(
         0, "if positive, the baseline is unknown and learned from so many episodes of it", unit="episodes", low=0
     )
-    dataset: Any = array(None, "counts [H, S, A, S] of an unknown safe policy's episodes (see `dataset_counts`)")
+    dataset: Any = array(None, "counts [H, S, A, S] of an unknown safe policy's episodes (see `envs.dataset_counts`)")
     warm_start: bool = static(True, "with a dataset or offline episodes, count them as experience too")
 
 
@@ -103,33 +103,6 @@ def offline_start(key: jax.Array, mdp: Any, config: ConservativeConfig, task: Ta
     learned = pessimistic_policy(counts, staged(mdp)[1], config.scale, config.delta)[0]
     value = policy_evaluation(mdp, learned).start_value
     return counts if config.warm_start else nothing, task._replace(baseline=learned, value=value)
-
-
-def dataset_counts(states: Any, actions: Any, mdp: Any) -> np.ndarray:
-    """Counts int32 [H, S, A, S] of trajectories, for `ConservativeConfig.dataset`.
-
-    Args:
-        states: whole numbers [episodes, H + 1]. actions: whole numbers [episodes, H].
-
-    Raises:
-        ConfigError: for an empty dataset, other shapes, or states and actions that the MDP does not have.
-    """
-    states, actions = np.asarray(states), np.asarray(actions)
-    if len(states) == 0:
-        raise ConfigError("dataset: empty: a baseline needs at least one episode to be learned from")
-    horizon = mdp.horizon
-    if states.shape[1:] != (horizon + 1,) or actions.shape != (len(states), horizon):
-        raise ConfigError(
-            f"dataset: shapes {states.shape} and {actions.shape}: must be [episodes, {horizon + 1}] states and "
-            f"[episodes, {horizon}] actions"
-        )
-    for name, values, count in (("state", states, mdp.num_states), ("action", actions, mdp.num_actions)):
-        if values.min() < 0 or values.max() >= count:
-            bad = values[(values < 0) | (values >= count)][0]
-            raise ConfigError(f"dataset: {name} {bad}: must be between 0 and {count - 1}")
-    counts = np.zeros(counts_shape(mdp), np.int32)
-    np.add.at(counts, (np.arange(horizon), states[:, :-1], actions, states[:, 1:]), 1)
-    return counts
 
 
 def counts_shape(mdp: Any) -> tuple[int, ...]:

@@ -7,55 +7,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 
 from jaxrl_suite.agent import Metrics
 from jaxrl_suite.agents.conservative_task import own_copy
 from jaxrl_suite.envs.linear_features import LinearFeatures
-from jaxrl_suite.envs.observations import shows_number, state_number
+from jaxrl_suite.envs.recorded import Episodes, check_shows_number, horizon_of, play_recorded
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
-
-
-@struct.dataclass
-class Episodes:
-    """states: int32 [M, H + 1], actions: int32 [M, H], rewards [M, H] of the episodes so far, offline ones first;
-    length: how many they are."""
-
-    states: jax.Array
-    actions: jax.Array
-    rewards: jax.Array
-    length: jax.Array
-
-    @property
-    def is_real(self) -> jax.Array:
-        """bool [M, 1]: which rows are episodes and not yet empty."""
-        return (jnp.arange(len(self.states)) < self.length)[:, None]
-
-    def recorded(self, shifted: bool) -> jax.Array:
-        """int32 [M, H], the states whose features go into the data: of each step, or of the state that followed."""
-        return self.states[:, 1:] if shifted else self.states[:, :-1]
 
 
 def check_linear(env: Any, env_params: Any, config: Any) -> None:
     """Refuses on the host what cannot work: an environment without features, or offline episodes of another shape."""
     if not hasattr(env, "linear_features"):
         raise ConfigError(f"{env.id}: must be an environment with linear features, as make('linear/tetris')")
-    if not shows_number(env, env_params):
-        raise ConfigError(f"{env.id}: must show its state's number: make(…, observation='raw')")
+    check_shows_number(env, env_params)
     shape = (3, horizon_of(env, env_params) + 1)
     if config.offline is not None and np.shape(config.offline)[1:] != shape:
         kind = type(config).__name__
         raise ConfigError(f"{kind}.offline: shape {np.shape(config.offline)}: must be [N_off, {shape[0]}, {shape[1]}]")
-
-
-def horizon_of(env: Any, env_params: Any) -> int:
-    """H, steps an episode. Raises ConfigError where episodes have no fixed length."""
-    horizon = getattr(env_params, "horizon", None) or getattr(env_params, "max_steps_in_episode", None)
-    if horizon is None:
-        raise ConfigError(f"{env.id}: must have a horizon, as make('tabular/lock') has")
-    return int(horizon)
 
 
 def offline_episodes(offline: Any, capacity: int, horizon: int) -> Episodes:
@@ -99,25 +69,13 @@ def outer_products(features: LinearFeatures, states: jax.Array, actions: jax.Arr
     return jnp.einsum("nhd,nhe->de", phi, phi)[None] if pooled else jnp.einsum("nhd,nhe->hde", phi, phi)
 
 
-def play_recorded(
+def play_measured(
     env: Any, env_params: Any, key: jax.Array, horizon: int, choose: Callable[[jax.Array, jax.Array, jax.Array], Any]
 ) -> tuple[Episodes, Metrics]:
-    """An episode by `choose(key, stage, state's number) -> action`, without leading axis, and its metrics."""
-    key_reset, key_episode = jax.random.split(key)
-    first, env_state = env.reset(key_reset, env_params)
-
-    def act_and_step(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        (here, env_state), (h, key) = carry, inputs
-        key_act, key_step = jax.random.split(key)
-        action = choose(key_act, h, here).astype(jnp.int32)
-        following, env_state, reward, _, _ = env.transition(key_step, env_state, action, env_params)
-        return (state_number(following), env_state), (here, action, reward.astype(float))
-
-    inputs = (jnp.arange(horizon), jax.random.split(key_episode, horizon))
-    (last, _), (states, actions, rewards) = jax.lax.scan(act_and_step, (state_number(first), env_state), inputs)
-    one = Episodes(jnp.append(states, last), actions, rewards, jnp.ones((), jnp.int32))
+    """An episode as `play_recorded` has it, and its metrics."""
+    one = play_recorded(env, env_params, key, horizon, choose)
     return one, {
-        "episode/return": jnp.sum(rewards),
+        "episode/return": jnp.sum(one.rewards),
         "episode/length": jnp.asarray(horizon, float),
         "episode/count": jnp.ones((), jnp.int32),
     }

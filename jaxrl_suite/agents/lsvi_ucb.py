@@ -16,17 +16,16 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.linear_mdp import (
-    Episodes,
     appended,
     check_linear,
-    horizon_of,
     offline_episodes,
     outer_products,
-    play_recorded,
+    play_measured,
 )
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.observations import state_number
+from jaxrl_suite.envs.recorded import Episodes, horizon_of
 
 PROGRAM = "the authors' program"
 
@@ -84,7 +83,7 @@ def lsvi_ucb(env: Any, env_params: Any, config: LSVIConfig) -> Agent:
         def choose(key: jax.Array, stage: jax.Array, here: jax.Array) -> jax.Array:
             return jnp.where(is_random, jax.random.randint(key, (), 0, num_actions), greedy(state, here))
 
-        one, metrics = play_recorded(env, env_params, key, horizon, choose)
+        one, metrics = play_measured(env, env_params, key, horizon, choose)
         seen = one.states[1:] if config.shifted_features else one.states[:-1]
         covariance = state.covariance + outer_products(features, seen, one.actions, True)
         state = dataclasses.replace(state, episodes=appended(state.episodes, one), covariance=covariance)

@@ -26,18 +26,17 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.linear_mdp import (
-    Episodes,
     appended,
     check_linear,
     exact_metrics,
-    horizon_of,
     offline_episodes,
-    play_recorded,
+    play_measured,
 )
 from jaxrl_suite.agents.nora import RECONSTRUCTION, has_grown
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.observations import number_of_states, state_number
+from jaxrl_suite.envs.recorded import Episodes, horizon_of
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import where_any
 
@@ -179,7 +178,7 @@ def lsvi_ucb_plus_plus(env: Any, env_params: Any, config: LSVIPlusPlusConfig) ->
         def choose(key: jax.Array, h: jax.Array, here: jax.Array) -> jax.Array:
             return jnp.argmax(state.upper[h, here])
 
-        one, metrics = play_recorded(env, env_params, key, horizon, choose)
+        one, metrics = play_measured(env, env_params, key, horizon, choose)
         metrics |= exact_metrics(env_params, greedy_policy, state)
         phi = features.of(one.states[:-1], one.actions)
         weights = weights_of(state, phi)

@@ -44,6 +44,7 @@ from jaxrl_suite.learning.tabular import (
     scan_stages,
     staged,
 )
+from jaxrl_suite.precision import in_float64
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
 RECONSTRUCTION = "reconstruction of this suite; the paper's own constants are unknown"
@@ -66,7 +67,7 @@ class CriticConfig:
     offline_episodes: int = static(
         0, "episodes of the offline policy, counted before the first", unit="episodes", low=0
     )
-    dataset: Any = array(None, "counts [H, S, A, S] of offline episodes (see `dataset_counts`)")
+    dataset: Any = array(None, "counts [H, S, A, S] of offline episodes (see `envs.dataset_counts`)")
 
     def check(self) -> None:
         check_range(self)
@@ -226,8 +227,9 @@ def douhua(env: Any, env_params: Any, config: DOUHUAConfig) -> Agent:
     return actor_critic(douhua, env, env_params, config, scheme)
 
 
+@in_float64
 def offline_policy(mdp: Any, share: Any) -> jax.Array:
-    """pi*, uniform over all best actions, mixed with uniform actions in every state, [H, S, A]."""
+    """pi*, uniform over all best actions, mixed with a `share` of uniform ones in every state, float64 [H, S, A]."""
     values = value_iteration(mdp).action_value
     is_best = (values >= jnp.max(values, axis=-1, keepdims=True) - TIE).astype(values.dtype)
     return (1.0 - share) * is_best / jnp.sum(is_best, axis=-1, keepdims=True) + share / mdp.num_actions

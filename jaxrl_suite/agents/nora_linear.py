@@ -18,19 +18,18 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.linear_mdp import (
-    Episodes,
     appended,
     check_linear,
     exact_metrics,
-    horizon_of,
     offline_episodes,
     outer_products,
-    play_recorded,
+    play_measured,
 )
 from jaxrl_suite.agents.nora import RECONSTRUCTION, has_grown
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.observations import state_number
+from jaxrl_suite.envs.recorded import Episodes, horizon_of
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import where_any
 
@@ -153,7 +152,7 @@ def nora_linear(env: Any, env_params: Any, config: LinearNORAConfig) -> Agent:
         def choose(key: jax.Array, h: jax.Array, here: jax.Array) -> jax.Array:
             return jax.random.categorical(key, logits(state, h, here))
 
-        one, metrics = play_recorded(env, env_params, key, horizon, choose)
+        one, metrics = play_measured(env, env_params, key, horizon, choose)
         exact = exact_metrics(env_params, policy_of, state)
         state = dataclasses.replace(state, episodes=appended(state.episodes, one))
         seen = one.states[1:] if config.shifted_features else one.states[:-1]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.envs.enumeration import enumerate_env
     from jaxrl_suite.envs.gridworld_images import grid_image
     from jaxrl_suite.envs.gridworlds import GridWorld
+    from jaxrl_suite.envs.recorded import dataset_counts, record_episodes
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
     from jaxrl_suite.envs.successors import SuccessorMDP
     from jaxrl_suite.envs.table_env import TableEnv
@@ -36,11 +37,13 @@ _HOMES = {
     "TimeLimit": "wrappers",
     "VectorEnv": "vector",
     "adapt": "adapter",
+    "dataset_counts": "recorded",
     "enumerate_env": "enumeration",
     "grid_image": "gridworld_images",
     "list_envs": "registry",
     "make": "registry",
     "read_bridge": "bridge",
+    "record_episodes": "recorded",
     "register": "registry",
     "register_family": "registry",
 }
@@ -57,11 +60,13 @@ __all__ = [
     "TimeLimit",
     "VectorEnv",
     "adapt",
+    "dataset_counts",
     "enumerate_env",
     "grid_image",
     "list_envs",
     "make",
     "read_bridge",
+    "record_episodes",
     "register",
     "register_family",
 ]

@@ -10,7 +10,7 @@ from jaxrl_suite.lazy import lazy_names
 
 if TYPE_CHECKING:
     from jaxrl_suite.solvers.boards import board_values
-    from jaxrl_suite.solvers.coverage import concentrability
+    from jaxrl_suite.solvers.coverage import concentrability, feature_coverage, feature_partition
     from jaxrl_suite.solvers.dynamic_programming import (
         Evaluation,
         Solution,
@@ -71,6 +71,8 @@ _HOMES = {
     **dict.fromkeys(_SAMPLE_COMPLEXITY, "sample_complexity"),
     "board_values": "boards",
     "concentrability": "coverage",
+    "feature_coverage": "coverage",
+    "feature_partition": "coverage",
     "plan_value": "plans",
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
@@ -85,6 +87,8 @@ __all__ = [
     "concentrability",
     "covering_length",
     "effective_horizon_bound",
+    "feature_coverage",
+    "feature_partition",
     "gorp_effective_horizon",
     "gorp_episodes",
     "gorp_success",

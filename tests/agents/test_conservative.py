@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
-from jaxrl_suite.agents.conservative_task import dataset_counts, prepare
+from jaxrl_suite.agents.conservative_task import prepare
 from jaxrl_suite.agents.linear_programs import Model, solve_dope, solve_opt_pess
+from jaxrl_suite.envs import dataset_counts
 from jaxrl_suite.envs.tabular_families import golden_ratio_mdp
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.confidence import pessimistic_policy
@@ -194,8 +195,8 @@ def test_a_dataset_of_ones_own(tmp_path):
     [
         (np.zeros((0, 4), int), np.zeros((0, 3), int), r"dataset: empty"),
         (np.zeros((2, 3), int), np.zeros((2, 3), int), r"shapes \(2, 3\) and \(2, 3\): must be \[episodes, 4\]"),
-        (np.full((2, 4), 5), np.zeros((2, 3), int), r"state 5: must be between 0 and 4"),
-        (np.zeros((2, 4), int), np.full((2, 3), -1), r"action -1: must be between 0 and 4"),
+        (np.full((2, 4), 5), np.zeros((2, 3), int), r"state 5: must be a whole number from 0 to 4"),
+        (np.zeros((2, 4), int), np.full((2, 3), -1), r"action -1: must be a whole number from 0 to 4"),
     ],
 )
 def test_what_is_no_dataset(states, actions, message):

@@ -18,7 +18,9 @@ def agents_at(depth: int) -> dict[str, tuple[str, dict[str, Any]]]:
     """By label: an agent and its settings. One update is an episode in each of four environments, for all of them."""
     updates = EPISODES // ENVS
     common = {"num_envs": ENVS, "total_updates": updates}
-    nora = common | NORA | {"rollout_length": depth}
+    # Room for every step of the run.
+    replay = {"buffer_size": EPISODES * depth}
+    nora = common | NORA | replay | {"rollout_length": depth}
     # One minibatch: there are few steps in an update.
     on_policy = common | {"rollout_length": depth}
     return {
@@ -27,7 +29,7 @@ def agents_at(depth: int) -> dict[str, tuple[str, dict[str, Any]]]:
         "deep NORA, no priors": ("nora_deep", nora | {"prior_scale": 0.0}),
         "deep NORA, no reset": ("nora_deep", nora | {"resets": False}),
         "deep NORA, always fitted": ("nora_deep", nora | {"growth": 0.0}),
-        "DQN": ("dqn", common | DQN | {"train_frequency": depth}),
+        "DQN": ("dqn", common | DQN | replay | {"train_frequency": depth}),
         "PQN": ("pqn", on_policy | {"num_minibatches": 1, "hidden_sizes": (64, 64)}),
         "PPO": ("ppo", on_policy | {"num_minibatches": 1}),
         "A2C": ("a2c", on_policy),

@@ -1,7 +1,7 @@
 """Trains what an item needs: skips what is done, resumes what was cut off, trains what is missing."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,38 @@ from jaxrl_suite.training.provenance import versions
 from jaxrl_suite.training.rebuild import describe, digest
 
 
+class KeptRuns(Mapping[str, Any]):
+    """{name: Run} of an item's trainings, in files; in memory is only the one asked for last.
+
+    Replay buffers of dozens of trainings would not fit there.
+    """
+
+    def __init__(self, item: Item, root: Path, show: bool = False):
+        self._trainings = {training.name: training for training in item.trainings}
+        self._paths = {name: _kept(training, root, show) for name, training in self._trainings.items()}
+        self._last: tuple[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        if self._last is None or self._last[0] != name:
+            path = self._paths[name]
+            self._last = None
+            self._last = (name, load(path, agent_of(self._trainings[name])))
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def _kept(training: Training, root: Path, show: bool) -> Path:
+    return run_training(training, root, show).path
+
+
 def run_trainings(item: Item, root: Path, show: bool = False) -> Mapping[str, Any]:
     """{name: Run} of all trainings of an item, kept under `root`."""
-    return {training.name: run_training(training, root, show) for training in item.trainings}
+    return KeptRuns(item, root, show)
 
 
 def agent_of(training: Training) -> Any:

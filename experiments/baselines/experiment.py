@@ -13,7 +13,7 @@ from jaxrl_suite.reproduction.loading import import_file
 HERE = Path(__file__).parent
 settings = import_file(HERE / "settings.py", "jaxrl_experiments_baselines_settings")
 PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
-SEEDS = {"smoke": 2, "cpu": 8, "full": 8}
+SEEDS = {"smoke": 2, "cpu": 16, "full": 16}
 LAST_TENTH = "return, last tenth"
 TENTH = "a tenth of the published budget of 1e7 steps"
 

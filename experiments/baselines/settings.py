@@ -36,8 +36,8 @@ A2C_MINATAR: dict[str, Any] = {
 }
 
 DQN_CONTROL: dict[str, Any] = {
-    "num_envs": 10,
-    "train_frequency": 1,
+    "num_envs": 1,
+    "train_frequency": 10,
     "batch_size": 128,
     "buffer_size": 10_000,
     "learning_starts": 10_000,
@@ -50,7 +50,7 @@ DQN_CONTROL: dict[str, Any] = {
     "max_grad_norm": 1e6,
     "total_updates": 50_000,
 }
-"""CleanRL's, on ten environments at once as in PureJaxRL: a minibatch every ten steps either way."""
+"""CleanRL's. With ten environments at once, one step each, as in PureJaxRL, several seeds of sixteen fail on CartPole."""
 
 DQN_MINATAR: dict[str, Any] = {
     "num_envs": 8,

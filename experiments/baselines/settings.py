@@ -50,7 +50,7 @@ DQN_CONTROL: dict[str, Any] = {
     "max_grad_norm": 1e6,
     "total_updates": 50_000,
 }
-"""CleanRL's. With ten environments at once, one step each, as in PureJaxRL, several seeds of sixteen fail on CartPole."""
+"""CleanRL's: one environment, a minibatch every ten steps."""
 
 DQN_MINATAR: dict[str, Any] = {
     "num_envs": 8,

@@ -16,7 +16,7 @@ from jaxrl_suite.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-_MODULES = ("agents", "envs", "learning", "results", "solvers", "training")
+_MODULES = ("agents", "envs", "games", "learning", "results", "solvers", "training")
 _HOMES = {
     "make": "envs",
     "train": "training",
@@ -44,6 +44,7 @@ __all__ = [
     "envs",
     "evaluate",
     "float64",
+    "games",
     "learning",
     "load",
     "make",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from jaxrl_suite import agents, envs, learning, results, solvers, training
+    from jaxrl_suite import agents, envs, games, learning, results, solvers, training
     from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
     from jaxrl_suite.envs import make
     from jaxrl_suite.errors import ConfigError, JaxrlError

@@ -34,6 +34,9 @@ MODULES = {
     "noah": "nora",
     "optimistic_npg": "optimistic_npg",
     "douhua": "nora",
+    "mmd": "mirror_descent",
+    "mmd_sequence_form": "sequence_form_mmd",
+    "cfr": "cfr",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
@@ -56,6 +59,9 @@ _CONFIGS = {
     "NOAHConfig": "nora",
     "OptimisticNPGConfig": "optimistic_npg",
     "DOUHUAConfig": "nora",
+    "MMDConfig": "mirror_descent",
+    "SequenceFormMMDConfig": "sequence_form_mmd",
+    "CFRConfig": "cfr",
     "judge_of": "judging",
     "judged": "judging",
     "offline_policy": "nora",
@@ -64,6 +70,7 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "A2CConfig",
+    "CFRConfig",
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
@@ -74,6 +81,7 @@ __all__ = [
     "LSVIPlusPlusConfig",
     "LinearNORAConfig",
     "LinearProgramConfig",
+    "MMDConfig",
     "NOAHConfig",
     "NORAConfig",
     "OptimisticNPGConfig",
@@ -81,11 +89,13 @@ __all__ = [
     "PQNConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
+    "SequenceFormMMDConfig",
     "a2c",
     "agent_named",
     "baseline_only",
     "bpi_ucbvi",
     "budget_exploration",
+    "cfr",
     "dope",
     "douhua",
     "dqn",
@@ -95,6 +105,8 @@ __all__ = [
     "judged",
     "lsvi_ucb",
     "lsvi_ucb_plus_plus",
+    "mmd",
+    "mmd_sequence_form",
     "noah",
     "nora",
     "nora_deep",
@@ -112,6 +124,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jaxrl_suite.agents.a2c import A2CConfig, a2c
+    from jaxrl_suite.agents.cfr import CFRConfig, cfr
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
@@ -120,6 +133,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
+    from jaxrl_suite.agents.mirror_descent import MMDConfig, mmd
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite
@@ -127,6 +141,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory
     from jaxrl_suite.agents.stepmix import epsmix, stepmix

@@ -201,3 +201,4 @@ register_family("tabular", "jaxrl_suite.envs.tabular_families:make", "jaxrl_suit
 register_family("grid", "jaxrl_suite.envs.gridworlds:make", "jaxrl_suite.envs.gridworlds:IDS")
 register_family("table", "jaxrl_suite.envs.table_env:make")
 register_family("linear", "jaxrl_suite.envs.tetris:make", "jaxrl_suite.envs.tetris:IDS")
+register_family("game", "jaxrl_suite.envs.game_env:make", "jaxrl_suite.envs.game_env:IDS")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ucb_steps,
         worst_case_steps,
     )
+    from jaxrl_suite.solvers.tree_games import best_response, expected_returns, exploitability, nash_conv
 
 _EFFECTIVE_HORIZON = (
     "action_gaps",
@@ -60,6 +61,7 @@ _SAMPLE_COMPLEXITY = (
     "ucb_steps",
     "worst_case_steps",
 )
+_TREE_GAMES = ("best_response", "expected_returns", "exploitability", "nash_conv")
 _HOMES = {
     "Evaluation": "dynamic_programming",
     "Solution": "dynamic_programming",
@@ -74,6 +76,7 @@ _HOMES = {
     "feature_coverage": "coverage",
     "feature_partition": "coverage",
     "plan_value": "plans",
+    **dict.fromkeys(_TREE_GAMES, "tree_games"),
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
 }
@@ -83,16 +86,20 @@ __all__ = [
     "GorpHorizon",
     "Solution",
     "action_gaps",
+    "best_response",
     "board_values",
     "concentrability",
     "covering_length",
     "effective_horizon_bound",
+    "expected_returns",
+    "exploitability",
     "feature_coverage",
     "feature_partition",
     "gorp_effective_horizon",
     "gorp_episodes",
     "gorp_success",
     "greedy_returns",
+    "nash_conv",
     "occupancy",
     "plan_value",
     "planning_values",

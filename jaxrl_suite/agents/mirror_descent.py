@@ -1,0 +1,179 @@
+"""Magnetic mirror descent and its kin on games written out: simultaneous updates of all decision points, exact values.
+
+Sokota et al., A Unified Approach to Reinforcement Learning, Quantal Response Equilibria, and Two-Player Zero-Sum Games,
+ICLR 2023 (arXiv 2206.05825): behavioural-form MMD. An iteration t = 1, 2, ...: action values q^pi(h) of the joint
+policy at every information set of both players; one local update each (`learning.local_updates`), from the same pi; the
+magnet moves. With a fixed temperature alpha and a uniform magnet the iterate converges to the agent quantal response
+equilibrium (in practice; proven in normal form), with alpha falling or the magnet following to a Nash equilibrium. No
+average is taken: these are last-iterate methods. All in float64.
+
+Symbols: I information sets, A actions; eta step size, alpha temperature, rho magnet.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
+from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.games.game import Game
+from jaxrl_suite.learning.local_updates import (
+    drawn_magnet,
+    euclidean_step,
+    floored,
+    greedy_step,
+    magnetic_step,
+    mirror_step,
+    normalized,
+)
+from jaxrl_suite.solvers.tree_games import action_values, expected_returns, nash_conv
+
+CODE = "the authors' released program"
+UPDATES = ("magnetic", "mirror", "euclidean", "greedy")
+SCHEDULES = ("constant", "root")
+
+
+@struct.dataclass
+class GameLearnerConfig:
+    """What learners on written-out games share."""
+
+    total_updates: int = static(10_000, "budget: iterations", symbol="T", unit="iterations", low=1)
+    judge_every: int = static(
+        0, "iterations between exact judgements; 0: after 1, 2, ..., 9, 10, 20, ..., 100, 200, ...", low=0
+    )
+
+
+@struct.dataclass
+class MMDConfig(GameLearnerConfig):
+    """Settings of magnetic mirror descent. Floats can be swept."""
+
+    step_size: float = sweepable(1.0, "of an iteration; with the schedule root it is this over sqrt(t)", symbol="eta",
+                                 source=CODE, above=0)  # fmt: skip
+    temperature: float = sweepable(1.0, "pull of the magnet; with the schedule root this over sqrt(t)", symbol="alpha",
+                                   source=CODE, low=0)  # fmt: skip
+    magnet_rate: float = sweepable(0.0, "how far the magnet moves to the policy in an iteration", low=0, high=1)
+    least_probability: float = sweepable(1e-10, "of a legal action, after each iteration", source=CODE, low=0, high=0.1)
+    spread: float = sweepable(0.0, "standard deviation of the first policy's logits; 0: uniform", low=0)
+    update: str = static("magnetic", "rule at each information set", choices=UPDATES)
+    step_schedule: str = static("root", "of the step size", choices=SCHEDULES)
+    temperature_schedule: str = static("root", "of the temperature", choices=SCHEDULES)
+    weighting: str = static(
+        "none", "reach: the step size times how likely the information set is reached", choices=("none", "reach")
+    )
+    objective: str = static(
+        "return",
+        "what values are of: returns; with the owner's later entropy; less the other's as well",
+        choices=("return", "max_entropy", "minimax_entropy"),
+    )
+
+
+@struct.dataclass
+class MMDState:
+    """logits: of the policy, normalised but in the Euclidean form; magnet: log rho, or its logits; both [I, A]."""
+
+    logits: jax.Array
+    magnet: jax.Array
+
+
+def check_game(env: Any, env_params: Any, config: Any) -> None:
+    """Refuses what is no game written out."""
+    if not isinstance(env_params, Game):
+        raise ConfigError(f"{env.id}: must be a game written out, as make('game/kuhn_poker')")
+
+
+def is_judged(step: jax.Array, every: int) -> jax.Array:
+    """Whether iteration step + 1 is judged: each so-manieth, or those of one leading digit alone."""
+    t = step + 1
+    if every:
+        return t % every == 0
+    return jnp.any(jnp.stack([(t % power == 0) & (t < 10 * power) for power in (10**k for k in range(9))]))
+
+
+def judged_metrics(game: Game, policy: jax.Array, step: jax.Array, every: int) -> Metrics:
+    """Exact NashConv, its half and player 0's value, NaN where this iteration is not judged."""
+
+    def judge() -> tuple[jax.Array, jax.Array]:
+        return nash_conv(game, policy), expected_returns(game, policy)[0]
+
+    nothing = jnp.full((), jnp.nan, policy.dtype)
+    gap, value = jax.lax.cond(is_judged(step, every), judge, lambda: (nothing, nothing))
+    return {"nash_conv": gap, "exploitability": gap / 2, "value/player_0": value}
+
+
+def table_agent(name: str, factory: Any, env: Any, game: Game, config: Any, functions: Any, policy_of: Any) -> Agent:
+    """The agent around `(init, update)` of a learner whose policy is `policy_of(state)`, [I, A]."""
+    init, update = functions
+
+    def start(key: jax.Array, state: Any) -> Any:
+        return ()
+
+    def act(key: jax.Array, state: Any, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+        """The observation is the information set's number, or that one-hot."""
+        is_number = jnp.issubdtype(observation.dtype, jnp.integer)
+        row = policy_of(state)[observation if is_number else jnp.argmax(observation)]
+        action = jnp.argmax(row) if greedy else jax.random.categorical(key, jnp.log(row))
+        return action.astype(jnp.int32), memory
+
+    info = AgentInfo(name, env, game, config, 1, config.total_updates, factory, precision="float64")
+    return Agent(init, update, start, act, info)
+
+
+@agent_factory("mmd", MMDConfig, check=check_game)
+def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
+    """Behavioural-form MMD; with `temperature` 0, or `update` mirror, mirror descent. One update is one iteration."""
+    game = jax.tree.map(jnp.asarray, env_params)
+    is_euclidean = config.update == "euclidean"
+
+    def init(key: jax.Array) -> MMDState:
+        noise = config.spread * jax.random.normal(key, game.legal.shape)
+        logits = jnp.where(game.legal, noise, 0.0)
+        uniform = jnp.zeros_like(logits)
+        if is_euclidean:
+            return MMDState(logits, uniform)
+        return MMDState(normalized(logits, game.legal), normalized(uniform, game.legal))
+
+    def policy_of(state: MMDState) -> jax.Array:
+        return jnp.exp(normalized(state.logits, game.legal)) * game.legal
+
+    def scheduled(value: Any, schedule: str, step: jax.Array) -> jax.Array:
+        return value / jnp.sqrt(step + 1.0) if schedule == "root" else jnp.asarray(value)
+
+    def update(key: jax.Array, state: MMDState, step: jax.Array) -> tuple[MMDState, Metrics]:
+        eta = scheduled(config.step_size, config.step_schedule, step)
+        alpha = scheduled(config.temperature, config.temperature_schedule, step)
+        policy = policy_of(state)
+        values = action_values(game, policy, *entropy_bonus(policy, alpha))
+        if config.weighting == "reach":
+            eta = (eta * values.weight * values.own_reach)[:, None]
+        logits = moved(state, values.q, eta, alpha)
+        if is_euclidean:
+            state = dataclasses.replace(state, logits=logits)
+        else:
+            logits = floored(logits, config.least_probability, game.legal)
+            magnet = floored(
+                drawn_magnet(state.magnet, logits, config.magnet_rate, game.legal), config.least_probability, game.legal
+            )
+            state = MMDState(logits, magnet)
+        return state, judged_metrics(game, policy_of(state), step, config.judge_every)
+
+    def entropy_bonus(policy: jax.Array, alpha: jax.Array) -> tuple[Any, Any]:
+        """alpha times the entropy at each information set: what its owner gets, and what the other player does."""
+        if config.objective == "return":
+            return None, None
+        safe = jnp.where(policy > 0, policy, 1.0)
+        own = -alpha * jnp.sum(policy * jnp.log(safe), axis=-1)
+        return own, (-own if config.objective == "minimax_entropy" else None)
+
+    def moved(state: MMDState, q: jax.Array, eta: jax.Array, alpha: jax.Array) -> jax.Array:
+        if config.update == "greedy":
+            return greedy_step(state.logits, q, game.legal)
+        if config.update == "mirror":
+            return mirror_step(state.logits, q, eta, game.legal)
+        step = euclidean_step if is_euclidean else magnetic_step
+        return step(state.logits, q, eta, alpha, state.magnet, game.legal)
+
+    return table_agent("mmd", mmd, env, env_params, config, (init, update), policy_of)

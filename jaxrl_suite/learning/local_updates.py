@@ -13,6 +13,9 @@ import jax.numpy as jnp
 NEVER = -1e30
 """Log-probability of an illegal action: finite, so that nothing turns NaN."""
 
+TIE = 1e-12
+"""Relative difference of action values up to which they are tied."""
+
 
 def normalized(logits: Any, legal: Any = True) -> jax.Array:
     """Log-probabilities over legal actions."""
@@ -42,10 +45,14 @@ def mirror_step(log_policy: Any, q: Any, step_size: Any, legal: Any = True) -> j
 
 
 def greedy_step(log_policy: Any, q: Any, legal: Any = True) -> jax.Array:
-    """Policy iteration: all on the best action that the policy plays at all; among equals on the lowest."""
+    """Policy iteration: the best action that the policy plays at all; among equals in proportion to the policy.
+
+    The limit of mirror descent for large step sizes.
+    """
     is_played = legal & (log_policy > NEVER / 2)
-    best = jnp.argmax(jnp.where(is_played, q, -jnp.inf), axis=-1)
-    return jnp.where(jax.nn.one_hot(best, jnp.shape(q)[-1], dtype=bool), 0.0, NEVER)
+    top = jnp.max(jnp.where(is_played, q, -jnp.inf), axis=-1, keepdims=True)
+    is_best = is_played & (q >= top - TIE * jnp.maximum(jnp.abs(top), 1.0))
+    return normalized(log_policy, is_best)
 
 
 def euclidean_step(

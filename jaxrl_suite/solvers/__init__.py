@@ -30,6 +30,12 @@ if TYPE_CHECKING:
         solvable_depth,
         stochastic_effective_horizons,
     )
+    from jaxrl_suite.solvers.equilibria import (
+        agent_quantal_response,
+        nash_equilibrium,
+        quantal_response,
+        saddle_gap,
+    )
     from jaxrl_suite.solvers.plans import plan_value
     from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
     from jaxrl_suite.solvers.sample_complexity import (
@@ -61,6 +67,7 @@ _SAMPLE_COMPLEXITY = (
     "ucb_steps",
     "worst_case_steps",
 )
+_EQUILIBRIA = ("agent_quantal_response", "nash_equilibrium", "quantal_response", "saddle_gap")
 _TREE_GAMES = ("best_response", "expected_returns", "exploitability", "nash_conv")
 _HOMES = {
     "Evaluation": "dynamic_programming",
@@ -77,6 +84,7 @@ _HOMES = {
     "feature_partition": "coverage",
     "plan_value": "plans",
     **dict.fromkeys(_TREE_GAMES, "tree_games"),
+    **dict.fromkeys(_EQUILIBRIA, "equilibria"),
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
 }
@@ -86,6 +94,7 @@ __all__ = [
     "GorpHorizon",
     "Solution",
     "action_gaps",
+    "agent_quantal_response",
     "best_response",
     "board_values",
     "concentrability",
@@ -100,6 +109,7 @@ __all__ = [
     "gorp_success",
     "greedy_returns",
     "nash_conv",
+    "nash_equilibrium",
     "occupancy",
     "plan_value",
     "planning_values",
@@ -107,7 +117,9 @@ __all__ = [
     "planning_window_bound",
     "policy_evaluation",
     "policy_iteration",
+    "quantal_response",
     "reachable",
+    "saddle_gap",
     "simple_bound",
     "solvable_depth",
     "stochastic_effective_horizons",

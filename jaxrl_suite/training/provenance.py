@@ -22,14 +22,21 @@ def versions() -> dict[str, str]:
     return found
 
 
+_RESULTS = (":(exclude,glob)experiments/*/results/**", ":(exclude,glob)benchmarks/results/**")
+_CHANGES = ("status", "--porcelain", "--untracked-files=no", "--", *_RESULTS)
+
+
 def commit() -> str:
-    """Git commit of this package's checkout, with `+changes` if files differ from it; "" outside a checkout."""
+    """Git commit of this package's checkout, with `+changes` if files differ from it; "" outside a checkout.
+
+    Results do not count: of several experiments in a row the first would mark all that follow.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
     try:
         head = _git(root, "rev-parse", "HEAD")
-        return head + ("+changes" if head and _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+        return head + ("+changes" if head and _git(root, *_CHANGES) else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -37,6 +37,7 @@ MODULES = {
     "mmd": "mirror_descent",
     "mmd_sequence_form": "sequence_form_mmd",
     "cfr": "cfr",
+    "deep_mmd": "deep_mmd",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
@@ -62,6 +63,7 @@ _CONFIGS = {
     "MMDConfig": "mirror_descent",
     "SequenceFormMMDConfig": "sequence_form_mmd",
     "CFRConfig": "cfr",
+    "DeepMMDConfig": "deep_mmd",
     "judge_of": "judging",
     "judged": "judging",
     "offline_policy": "nora",
@@ -74,6 +76,7 @@ __all__ = [
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
+    "DeepMMDConfig",
     "DeepNORAConfig",
     "FiniteNORAConfig",
     "GORPConfig",
@@ -96,6 +99,7 @@ __all__ = [
     "bpi_ucbvi",
     "budget_exploration",
     "cfr",
+    "deep_mmd",
     "dope",
     "douhua",
     "dqn",
@@ -127,6 +131,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.cfr import CFRConfig, cfr
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.deep_mmd import DeepMMDConfig, deep_mmd
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.judging import judge_of, judged

@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.agent import Metrics
 from jaxrl_suite.config import static
 from jaxrl_suite.envs.normalize import NormalizeObservations, ScaleRewards, VectorEnvironment
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
-from jaxrl_suite.learning.advantages import gae
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.advantages import gae, turn_gae
 from jaxrl_suite.learning.distributions import Policy, policy_for
+from jaxrl_suite.learning.local_updates import NEVER
 from jaxrl_suite.learning.networks import TORSOS, Network, torso_of
 from jaxrl_suite.learning.recurrence import reset_memory, unroll
 
@@ -62,6 +65,7 @@ class Batch(NamedTuple):
 
     observation: Any
     action: jax.Array
+    outputs: Any
     log_prob: jax.Array
     value: jax.Array
     advantage: jax.Array
@@ -92,7 +96,7 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     Args:
         config: an `OnPolicyConfig` with num_envs, rollout_length, hidden_sizes, activation, discount and gae_lambda.
     """
-    vector = _vector_env(env, config)
+    vector, turns = _vector_env(env, config), turns_of(env, config)
     policy = policy_for(env.action_space(env_params), config.squash)
     actor, critic = networks(env, env_params, policy, config)
 
@@ -113,6 +117,7 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
         def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
             env_state, observation, memory = carry
             memory, outputs = actor.apply(state.params.actor, memory, observation)
+            outputs = allowed(outputs, observation)
             action = policy.sample(outputs, inputs_t[0])
             env_state, out = vector.step(env_state, policy.to_env(action), env_params, inputs_t[1])
             memory = reset_memory(actor, out.done, memory)
@@ -121,16 +126,26 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
         carry = (state.env, state.observation, state.memory.actor)
         carry, (observation, action, outputs, steps) = jax.lax.scan(act_and_step, carry, (noise, inputs))
         value, next_value, critic_memory = values(state.params.critic, state.memory.critic, observation, steps)
-        terminated = steps.done if config.truncation_is_termination else steps.terminated
-        advantage = gae(
-            steps.reward, value, next_value, terminated, steps.truncated, config.discount, config.gae_lambda
-        )
-        batch = Batch(observation, action, policy.log_prob(outputs, action), value, advantage, steps.done)
+        advantage = advantages(observation, value, next_value, steps)
+        batch = Batch(observation, action, outputs, policy.log_prob(outputs, action), value, advantage, steps.done)
         env_state, observation, actor_memory = carry
         state = dataclasses.replace(
             state, env=env_state, observation=observation, memory=Params(actor_memory, critic_memory)
         )
         return state, batch, episode_metrics(steps)
+
+    def advantages(observation: Any, value: jax.Array, next_value: jax.Array, steps: Any) -> jax.Array:
+        rates = (config.discount, config.gae_lambda)
+        if turns is None:
+            terminated = steps.done if config.truncation_is_termination else steps.terminated
+            return gae(steps.reward, value, next_value, terminated, steps.truncated, *rates)
+        last = jax.tree.map(lambda x: x[-1], steps.final_observation)
+        players = turns.player(observation, env_params), turns.player(last, env_params)
+        return turn_gae(steps.reward, value, next_value[-1], *players, steps.done, turns.signs, *rates)
+
+    def allowed(outputs: Any, observation: Any) -> Any:
+        """The policy's outputs, illegal actions as good as impossible."""
+        return outputs if turns is None else jnp.where(turns.legal(observation, env_params), outputs, NEVER)
 
     def values(params: Any, memory: Any, observation: Any, steps: Any) -> tuple[jax.Array, jax.Array, Any]:
         """V of each observation and of what each step itself led to, both [T, N], and the critic's last memory."""
@@ -141,7 +156,7 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     def evaluate(params: Params, memory: Params, batch: Batch) -> tuple[Any, jax.Array]:
         outputs, _, _ = unroll(actor, params.actor, memory.actor, batch.observation, batch.done)
         value, _, _ = unroll(critic, params.critic, memory.critic, batch.observation, batch.done)
-        return outputs, value[..., 0]
+        return allowed(outputs, batch.observation), value[..., 0]
 
     def start(key: jax.Array, state: OnPolicyState) -> Any:
         return actor.initial_memory(())
@@ -149,10 +164,23 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     def act(key: jax.Array, state: OnPolicyState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         seen = vector.observe(state.env, observation)
         memory, outputs = actor.apply(state.params.actor, memory, seen)
+        outputs = allowed(outputs, seen)
         action = policy.mode(outputs) if greedy else policy.sample(outputs, policy.noise(key, ()))
         return policy.to_env(action), memory
 
     return Parts(policy, actor, critic, init, collect, evaluate, start, act)
+
+
+def turns_of(env: Any, config: Any) -> Any:
+    """Whose turn it is and what is legal, where the environment is a game (see `envs.game_env.Turns`), else None.
+
+    Raises ConfigError for settings that would hide it, or count a game's end wrongly.
+    """
+    turns = getattr(env, "turns", None)
+    for name in ("normalize_observations", "scale_rewards"):
+        if turns is not None and getattr(config, name):
+            raise ConfigError(f"{type(config).__name__}.{name} = True: must be False in a game")
+    return turns
 
 
 def _vector_env(env: Any, config: Any) -> VectorEnvironment:

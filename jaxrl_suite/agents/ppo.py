@@ -7,7 +7,8 @@ that falls linearly per update. The rollout and its advantages: `on_policy`.
 
 import dataclasses
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,8 @@ CLEANRL = "CleanRL and PureJaxRL, CartPole"
 
 
 @struct.dataclass
-class PPOConfig(OnPolicyConfig):
-    """Settings of PPO. Floats can be swept; everything else selects a program."""
+class ClippedConfig(OnPolicyConfig):
+    """What PPO shares with agents that are PPO but for their loss. Floats can be swept."""
 
     learning_rate: float = sweepable(2.5e-4, "step size of Adam", symbol="alpha", source=CLEANRL, above=0)
     discount: float = sweepable(0.99, "discount factor", symbol="gamma", source=CLEANRL, low=0, high=1)
@@ -38,7 +39,6 @@ class PPOConfig(OnPolicyConfig):
         0.95, "decay of the advantage estimator", symbol="lambda", source=CLEANRL, low=0, high=1
     )
     clip_eps: float = sweepable(0.2, "range of the clipped ratio", symbol="epsilon", source=CLEANRL, above=0)
-    ent_coef: float = sweepable(0.01, "weight of the entropy bonus", symbol="c_e", source=CLEANRL, low=0)
     vf_coef: float = sweepable(0.5, "weight of the value loss", symbol="c_v", source=CLEANRL, low=0)
     max_grad_norm: float = sweepable(0.5, "limit on the global norm of the gradient", source=CLEANRL, above=0)
     total_updates: int = static(
@@ -61,12 +61,31 @@ class PPOConfig(OnPolicyConfig):
         if self.torso == "gru" or hasattr(self.module, "initial_memory"):
             samples, kind = self.num_envs, "num_envs (memory needs whole sequences)"
         if samples % self.num_minibatches:
-            raise ConfigError(f"PPOConfig.num_minibatches = {self.num_minibatches}: must divide {kind} = {samples}")
-        check_hidden_sizes("PPOConfig", self.hidden_sizes)
+            name = f"{type(self).__name__}.num_minibatches"
+            raise ConfigError(f"{name} = {self.num_minibatches}: must divide {kind} = {samples}")
+        check_hidden_sizes(type(self).__name__, self.hidden_sizes)
 
 
-def loss(params: Params, memory: Params, batch: Batch, parts: Parts, config: PPOConfig) -> tuple[jax.Array, Metrics]:
-    """L_pi + c_v L_V - c_e H over one minibatch."""
+@struct.dataclass
+class PPOConfig(ClippedConfig):
+    """Settings of PPO. Floats can be swept; everything else selects a program."""
+
+    ent_coef: float = sweepable(0.01, "weight of the entropy bonus", symbol="c_e", source=CLEANRL, low=0)
+
+
+class Losses(NamedTuple):
+    """Of one minibatch: of the policy and the value; the policy's mean entropy; outputs of the policy as it is now."""
+
+    policy: jax.Array
+    value: jax.Array
+    entropy: jax.Array
+    outputs: Any
+
+
+def clipped_losses(
+    params: Params, memory: Params, batch: Batch, parts: Parts, config: ClippedConfig
+) -> tuple[Losses, Metrics]:
+    """L_pi, L_V and H over one minibatch, and what is reported of them."""
     outputs, value = parts.evaluate(params, memory, batch)
     advantage = batch.advantage
     if config.normalize_advantages:
@@ -86,12 +105,27 @@ def loss(params: Params, memory: Params, batch: Batch, parts: Parts, config: PPO
         "policy/approx_kl": jnp.mean(jnp.exp(log_ratio) - 1.0 - log_ratio),
         "policy/clip_fraction": jnp.mean(jnp.abs(jnp.exp(log_ratio) - 1.0) > config.clip_eps),
     }
-    return policy_loss + config.vf_coef * critic_loss - config.ent_coef * entropy, diagnostics
+    return Losses(policy_loss, critic_loss, entropy, outputs), diagnostics
+
+
+def loss(
+    params: Params, memory: Params, batch: Batch, parts: Parts, config: PPOConfig, step: Any = None
+) -> tuple[jax.Array, Metrics]:
+    """L_pi + c_v L_V - c_e H over one minibatch."""
+    losses, diagnostics = clipped_losses(params, memory, batch, parts, config)
+    return losses.policy + config.vf_coef * losses.value - config.ent_coef * losses.entropy, diagnostics
 
 
 @agent_factory("ppo", PPOConfig)
 def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
     """PPO on `env`. One update is one rollout of `num_envs * rollout_length` steps and all epochs on it."""
+    return clipped_agent(ppo, env, env_params, config, loss)
+
+
+def clipped_agent(
+    factory: Any, env: Any, env_params: Any, config: ClippedConfig, loss: Callable[..., tuple[jax.Array, Metrics]]
+) -> Agent:
+    """PPO with a loss of its own: `loss(params, memory, batch, parts, config, step)`."""
     # Flattened: one operation on all parameters instead of a dozen small ones each.
     optimizer = optax.flatten(
         optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
@@ -103,7 +137,7 @@ def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
         key_rollout, key_learn = jax.random.split(key)
         start, learning_rate = state.memory, annealed(config, step)
         state, batch, metrics = parts.collect(key_rollout, state)
-        learnt = small_products(learn)(key_learn, state.params, state.opt_state, start, batch, learning_rate)
+        learnt = small_products(learn)(key_learn, state.params, state.opt_state, start, batch, learning_rate, step)
         params, opt_state, diagnostics = learnt
         returns = batch.advantage + batch.value
         metrics |= diagnostics
@@ -114,10 +148,18 @@ def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
         return dataclasses.replace(state, params=params, opt_state=opt_state), metrics
 
     def learn(
-        key: jax.Array, params: Params, opt_state: Any, memory: Params, batch: Batch, learning_rate: Any
+        key: jax.Array,
+        params: Params,
+        opt_state: Any,
+        memory: Params,
+        batch: Batch,
+        learning_rate: Any,
+        step: jax.Array,
     ) -> tuple[Params, Any, Metrics]:
         """`num_epochs` passes over the batch in shuffled minibatches."""
-        one_minibatch = gradient_step(functools.partial(loss, parts=parts, config=config), optimizer, learning_rate)
+        one_minibatch = gradient_step(
+            functools.partial(loss, parts=parts, config=config, step=step), optimizer, learning_rate
+        )
 
         def one_epoch(carry: tuple[Params, Any], key: jax.Array) -> tuple[Any, Metrics]:
             return jax.lax.scan(one_minibatch, carry, minibatches(key, config.num_minibatches, memory, batch))
@@ -127,5 +169,5 @@ def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
 
     steps = config.num_envs * config.rollout_length
-    info = AgentInfo("ppo", env, env_params, config, steps, config.total_updates, ppo)
+    info = AgentInfo(factory.agent_name, env, env_params, config, steps, config.total_updates, factory)
     return Agent(parts.init, update, parts.start, parts.act, info)

@@ -17,7 +17,7 @@ from jaxrl_suite.agents.mirror_descent import GameLearnerConfig, check_game, is_
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.local_updates import normalized
-from jaxrl_suite.solvers.equilibria import dilated_step, saddle_gap
+from jaxrl_suite.solvers.equilibria import dilated_step, regularised_gap
 
 
 @struct.dataclass
@@ -61,7 +61,7 @@ def mmd_sequence_form(env: Any, env_params: Any, config: SequenceFormMMDConfig) 
         state = PlanState(dilated_step(game, state.logits, config.step_size / shrink, alpha))
         gap = jax.lax.cond(
             is_judged(step, config.judge_every),
-            lambda: saddle_gap(game, state.logits, alpha),
+            lambda: regularised_gap(game, state.logits, alpha),
             lambda: jnp.full((), jnp.nan, state.logits.dtype),
         )
         return state, judged_metrics(game, policy_of(state), step, config.judge_every) | {"saddle_gap": gap}

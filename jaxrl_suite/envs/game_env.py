@@ -3,17 +3,32 @@
 The reward is player 0's, paid at the end; in a zero-sum game player 1 gets the opposite.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl_suite.envs.base import BaseEnv
+from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.games.game import Game
 from jaxrl_suite.games.registry import list_games, load
 from jaxrl_suite.games.rules import CHANCE, END
 from jaxrl_suite.sampling import sample_index
+
+
+class Turns(NamedTuple):
+    """What learners in self-play ask of a game, of observations [..., I] or numbers [...].
+
+    player(observation, params) -> int32, whose turn it is. legal(observation, params) -> bool [..., A]. signs: what
+    player 0's reward is multiplied with for each player.
+    """
+
+    player: Callable[[Any, Any], jax.Array]
+    legal: Callable[[Any, Any], jax.Array]
+    signs: tuple[float, float]
 
 
 class GameEnv(BaseEnv):
@@ -25,6 +40,15 @@ class GameEnv(BaseEnv):
 
     def __init__(self, id: str, game: Game, observation: str = "auto"):
         self.id, self.default_params, self.observation = id, game, observation
+        is_shared = np.allclose(game.ends[:, 0], game.ends[:, 1])
+        if game.is_zero_sum or is_shared:
+            self.turns = Turns(self._player, self._legal, (1.0, -1.0 if game.is_zero_sum else 1.0))
+
+    def _player(self, observation: jax.Array, params: Game) -> jax.Array:
+        return jnp.asarray(params.player)[state_number(observation)]
+
+    def _legal(self, observation: jax.Array, params: Game) -> jax.Array:
+        return jnp.asarray(params.legal)[state_number(observation)]
 
     def observed_as(self, observation: str) -> "GameEnv":
         if observation not in ("auto", "raw"):

@@ -36,6 +36,7 @@ class Policy(Protocol):
     def mode(self, outputs: Any) -> jax.Array: ...
     def log_prob(self, outputs: Any, raw: jax.Array) -> jax.Array: ...
     def entropy(self, outputs: Any) -> jax.Array: ...
+    def divergence(self, outputs: Any, others: Any) -> jax.Array: ...
     def to_env(self, raw: jax.Array) -> jax.Array: ...
 
 
@@ -66,6 +67,11 @@ class Categorical(NamedTuple):
         log_probs = _distrax().Categorical(logits=outputs).logits
         probs = jnp.exp(log_probs)
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
+
+    def divergence(self, outputs: jax.Array, others: jax.Array) -> jax.Array:
+        """KL(policy of outputs || policy of others)."""
+        log_probs, log_others = jax.nn.log_softmax(outputs), jax.nn.log_softmax(others)
+        return jnp.sum(jnp.exp(log_probs) * (log_probs - log_others), axis=-1)
 
     def to_env(self, raw: jax.Array) -> jax.Array:
         return raw
@@ -102,6 +108,12 @@ class _DiagonalNormal(abc.ABC):
 
     @abc.abstractmethod
     def entropy(self, outputs: GaussianOutputs) -> jax.Array: ...
+
+    def divergence(self, outputs: GaussianOutputs, others: GaussianOutputs) -> jax.Array:
+        """KL(policy of outputs || policy of others); squashing both alike changes nothing."""
+        (mean, log_std), (other_mean, other_log_std) = outputs, others
+        ratio, distance = jnp.exp(2.0 * (log_std - other_log_std)), (mean - other_mean) * jnp.exp(-other_log_std)
+        return 0.5 * jnp.sum(ratio - 1.0 - jnp.log(ratio) + distance**2, axis=-1)
 
     @abc.abstractmethod
     def to_env(self, raw: jax.Array) -> jax.Array: ...

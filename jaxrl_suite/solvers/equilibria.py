@@ -64,12 +64,14 @@ def _maximin(game: Any, player: int) -> tuple[float, np.ndarray, np.ndarray]:
     rows = theirs.constraints.T
     bound = sparse.hstack([-payoffs, rows]).tocsr()
     equal = sparse.hstack([mine.constraints, sparse.coo_matrix((mine.constraints.shape[0], rows.shape[1]))]).tocsr()
-    right = np.zeros(equal.shape[0])
+    plans, values = len(mine.numbers), theirs.constraints.shape[0]
+    right = np.zeros(mine.constraints.shape[0])
     right[0] = 1.0
-    cost = np.zeros(bound.shape[1])
-    cost[len(mine.numbers)] = -1.0
-    free = [(0, None)] * len(mine.numbers) + [(None, None)] * rows.shape[1]
-    found = optimize.linprog(cost, bound, np.zeros(bound.shape[0]), equal, right, free, method="highs")
+    cost = np.zeros(plans + values)
+    cost[plans] = -1.0
+    free = [(0, None)] * plans + [(None, None)] * values
+    none = np.zeros(len(theirs.numbers))
+    found = optimize.linprog(cost, bound, none, equal, right, free, method="highs")
     if found.status != 0:
         raise JaxrlError(f"{game.id}: the linear program was not solved: {found.message}")
     return -found.fun, mine.numbers, found.x[: len(mine.numbers)]
@@ -183,7 +185,8 @@ def dilated_entropy(game: Any, log_policy: jax.Array) -> jax.Array:
 
 
 @exact
-def _saddle_gap(game: Any, log_policy: Any, temperature: Any) -> Any:
+def regularised_gap(game: Any, log_policy: Any, temperature: Any) -> Any:
+    """`saddle_gap` of log-probabilities [I, A], for learners that have these; may be traced."""
     policy = jnp.exp(log_policy) * game.legal
     reach = sequence_reach(game, policy)
     gained = (game.gains @ reach)[: len(reach)]
@@ -197,18 +200,16 @@ def saddle_gap(game: Any, policy: Any, temperature: float) -> float:
     What both players together gain by best responses, each less alpha times its dilated entropy psi.
 
     Args:
-        policy: [I, A], positive for legal actions, or a traced array of log-probabilities. temperature: alpha.
+        policy: [I, A]. temperature: alpha.
 
     Raises:
         ConfigError: for what is no policy, a temperature that is not positive, or a game that is not zero-sum.
     """
     _require_zero_sum(game, "saddle_gap")
-    if isinstance(policy, jax.core.Tracer):
-        return _saddle_gap(game, policy, temperature)
     _require_positive(temperature)
     with np.errstate(divide="ignore"):
         log_policy = np.maximum(np.log(check_policy(game, policy)), -1e30)
-    return float(_saddle_gap(game, log_policy, temperature))
+    return float(regularised_gap(game, log_policy, temperature))
 
 
 def quantal_response(

@@ -136,23 +136,12 @@ def settings(scale: str) -> Item | None:
             target = Target(known[name], 0.15 * known[name], "known answer", f"{REFERENCE}, 5 seeds")
             cells.append(Cell(row, name, trained.name, measure, target))
     notes = ["lock of 10 steps and 3 actions, 3,000 episodes unless it says otherwise, lambda 1", RECONSTRUCTED]
-    return Item("settings", "Step sizes and bonuses on a lock", trainings, cells, 20, notes, step_size_figure)
+    return Item("settings", "Step sizes and bonuses on a lock", trainings, cells, 20, notes)
 
 
 def of_setting(measure: Any, index: int, run: Any) -> np.ndarray:
     """What is measured of one setting of a sweep."""
     return measure(run)[index]
-
-
-def step_size_figure(runs: Any, path: Path) -> None:
-    """Regret over the step size, one line a bonus."""
-    run = runs["softmax"]
-    lines = []
-    for bonus in sorted({setting["bonus"] for setting in run.settings}):
-        found = {s["step_size"]: r for s, r in zip(run.settings, regret(run), strict=True) if s["bonus"] == bonus}
-        steps = sorted(found)
-        lines.append(results.Curve(f"b={bonus:g}", np.array(steps), np.stack([found[eta] for eta in steps], axis=-1)))
-    results.learning_curves(lines, "regret of 3,000 episodes", path, title="Lock", xlabel="step size eta")
 
 
 def deep_sea(scale: str) -> Item | None:

@@ -20,7 +20,7 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.losses import explained_variance
 from jaxrl_suite.learning.networks import ACTIVATIONS, check_hidden_sizes
-from jaxrl_suite.learning.optimisation import annealed, gradient_step
+from jaxrl_suite.learning.optimisation import annealed, clipped, gradient_step
 
 SB3 = "Stable-Baselines3"
 
@@ -60,13 +60,7 @@ def loss(params: Params, memory: Params, batch: Batch, parts: Parts, config: A2C
 @agent_factory("a2c", A2CConfig)
 def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
     """A2C on `env`. One update is one rollout of `num_envs * rollout_length` steps and one gradient step on it."""
-    # Flattened: one operation on all parameters instead of a dozen small ones each.
-    optimizer = optax.flatten(
-        optax.chain(
-            optax.clip_by_global_norm(config.max_grad_norm),
-            optax.scale_by_rms(config.rms_decay, eps=1e-5, eps_in_sqrt=False),
-        )
-    )
+    optimizer = clipped(config.max_grad_norm, optax.scale_by_rms(config.rms_decay, eps=1e-5, eps_in_sqrt=False))
     parts = on_policy_parts(env, env_params, config, optimizer)
 
     def update(key: jax.Array, state: OnPolicyState, step: jax.Array) -> tuple[OnPolicyState, Metrics]:

@@ -28,7 +28,7 @@ from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
-from jaxrl_suite.learning.optimisation import gradient_step
+from jaxrl_suite.learning.optimisation import clipped, gradient_step
 from jaxrl_suite.learning.q_learning import check_discrete, greedy_action, value_of
 from jaxrl_suite.learning.replay import Experience, empty_replay, experience_of, replay_of, td_target
 
@@ -108,10 +108,7 @@ def nora_deep(env: Any, env_params: Any, config: DeepNORAConfig) -> Agent:
     num_actions = int(env.action_space(env_params).n)
     torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, num_actions, 1.0)
-    # Flattened: one operation on all parameters instead of a dozen small ones each.
-    optimizer = optax.flatten(
-        optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-8))
-    )
+    optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     replay = replay_of(config)
 
     def values(members: Any, priors: Any, observation: Any) -> jax.Array:

@@ -23,7 +23,7 @@ from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.losses import clipped_surrogate, clipped_value_loss, explained_variance, value_loss
 from jaxrl_suite.learning.minibatches import sample_minibatches, sequence_minibatches
 from jaxrl_suite.learning.networks import ACTIVATIONS, check_hidden_sizes
-from jaxrl_suite.learning.optimisation import annealed, gradient_step
+from jaxrl_suite.learning.optimisation import annealed, clipped, gradient_step
 from jaxrl_suite.learning.recurrence import has_memory
 
 CLEANRL = "CleanRL and PureJaxRL, CartPole"
@@ -119,6 +119,7 @@ def loss(
 @agent_factory("ppo", PPOConfig)
 def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
     """PPO on `env`. One update is one rollout of `num_envs * rollout_length` steps and all epochs on it."""
+<<<<<<< HEAD
     return clipped_agent(ppo, env, env_params, config, loss)
 
 
@@ -130,6 +131,9 @@ def clipped_agent(
     optimizer = optax.flatten(
         optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
     )
+=======
+    optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-5))
+>>>>>>> main
     parts = on_policy_parts(env, env_params, config, optimizer)
     minibatches = sequence_minibatches if has_memory(parts.actor) else sample_minibatches
 

@@ -23,7 +23,7 @@ from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.losses import value_loss
 from jaxrl_suite.learning.minibatches import sample_minibatches
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
-from jaxrl_suite.learning.optimisation import annealed, gradient_step
+from jaxrl_suite.learning.optimisation import annealed, clipped, gradient_step
 from jaxrl_suite.learning.q_learning import (
     check_discrete,
     epsilon_greedy,
@@ -122,8 +122,7 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
     num_actions = int(env.action_space(env_params).n)
     torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, num_actions, 1.0)
-    # Flattened: one operation on all parameters instead of a dozen small ones each.
-    optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_radam()))
+    optimizer = clipped(config.max_grad_norm, optax.scale_by_radam())
 
     def q_values(params: Any, observation: Any) -> jax.Array:
         outputs: Any = network.apply(params, (), observation)

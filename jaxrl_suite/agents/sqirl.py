@@ -33,6 +33,7 @@ from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.episodes import Episodes, play_episodes, random_actions, returns_to_go, totals
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
+from jaxrl_suite.learning.optimisation import clipped
 from jaxrl_suite.learning.tabular import random_greedy, stored
 
 PROGRAM = "the authors' published program"
@@ -282,7 +283,7 @@ def q_network(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
     num_actions, horizon = int(env.action_space(env_params).n), config.horizon
     torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, config.depth * num_actions, 1.0)
-    optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam()))
+    optimizer = clipped(config.max_grad_norm, optax.scale_by_adam())
     # More is never stored: T (T + 1) / 2 samples an episode slot, and no round begins beyond the limit on steps.
     most = config.episodes * horizon * (horizon + 1) // 2
     if config.max_env_steps:

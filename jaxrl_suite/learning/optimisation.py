@@ -5,8 +5,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxrl_suite.agent import Metrics
+
+
+def clipped(max_grad_norm: Any, scaling: Any) -> Any:
+    """An optimiser without a learning rate: the gradient's global norm limited, then optax's `scaling`.
+
+    Flattened: one operation on all parameters instead of a dozen small ones each.
+    """
+    return optax.flatten(optax.chain(optax.clip_by_global_norm(max_grad_norm), scaling))
 
 
 def gradient_step(

@@ -13,8 +13,10 @@ import jaxrl_suite as jrl
 from jaxrl_suite.agents.a2c import loss as a2c_loss
 from jaxrl_suite.agents.on_policy import on_policy_parts
 from jaxrl_suite.agents.ppo import loss as ppo_loss
+from tests.known_answers.ledger import known_answer
 
 
+@known_answer("baselines/a2c")
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_it_is_ppo_with_one_pass_over_one_minibatch(env_id):
     """Known answer B3: the ratio is one, and PPO's value loss carries a half."""

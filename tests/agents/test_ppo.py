@@ -7,6 +7,7 @@ import pytest
 
 import jaxrl_suite as jrl
 from jaxrl_suite.errors import ConfigError
+from tests.known_answers.ledger import known_answer
 
 SMALL = {"num_envs": 4, "rollout_length": 32, "hidden_sizes": (16,), "total_updates": 10}
 
@@ -21,6 +22,7 @@ def updated(env_id="CartPole-v1", updates=1, **settings):
     return agent, state, metrics
 
 
+@known_answer("baselines/first-pass")
 def test_first_pass_has_ratio_one():
     """Known answer B10.4: in the first minibatch of the first epoch rho = 1, KL = 0, clip fraction = 0."""
     _, _, metrics = updated(num_epochs=1, num_minibatches=1)

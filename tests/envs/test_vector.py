@@ -10,6 +10,7 @@ from jaxrl_suite.envs import VectorEnv
 from jaxrl_suite.envs.normalize import NormalizeObservations, RunningMoments, ScaleRewards
 from jaxrl_suite.envs.vector import episode_metrics
 from jaxrl_suite.errors import ConfigError
+from tests.known_answers.ledger import known_answer
 
 
 def rollout(vector, params, steps=60, action=1):
@@ -81,7 +82,8 @@ def test_a_pool_gives_copies_that_end_together_its_starts_in_turn():
         VectorEnv(env, 4, reset_pool=5)
 
 
-def test_known_answer_actor_critic_b10_7():
+@known_answer("baselines/running-statistics")
+def test_running_moments_are_those_of_all_data():
     """After k batches equal to NumPy's mean and variance of all data within 1e-3 relative (prior count 1e-4)."""
     data = np.random.default_rng(0).normal(5.0, 3.0, (20, 8, 4)).astype(np.float32)
     moments = RunningMoments.zeros((4,))

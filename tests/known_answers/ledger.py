@@ -27,7 +27,7 @@ def listed() -> dict[str, str]:
 def claimed() -> dict[str, list[str]]:
     """Names of the tests that claim each id."""
     found: dict[str, list[str]] = {}
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(HERE.parent.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 for id in filter(None, map(_claimed_id, node.decorator_list)):

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrl_suite.learning.advantages import gae, lambda_targets
+from tests.known_answers.ledger import known_answer
 
 NO = np.zeros(3, bool)
 
 
+@known_answer("baselines/gae")
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["plain", "jitted"])
-def test_known_answer_actor_critic_b10_1(transform):
+def test_three_steps_with_an_end(transform):
     """r = (1,1,1), V = (.5,.6,.7), V_last = .8, done = (0,1,0), gamma .99, lambda .95 -> A = (1.4702, .4, 1.092)."""
     value = jnp.array([0.5, 0.6, 0.7])
     done = jnp.array([False, True, False])
@@ -61,7 +63,8 @@ def test_batch_axes_are_kept():
     assert gae(zeros, zeros, zeros, no, no, 0.9, 0.9).shape == shape
 
 
-def test_known_answer_actor_critic_b10_2():
+@known_answer("baselines/q-lambda")
+def test_targets_of_four_steps():
     """r = (1,0,1,0), max Q(s_t) = (1,2,3,4), max Q(s_M) = 5, gamma .99, lambda .65: without an end, with the published
     program's shifted bootstrap, and with an end at t = 1."""
     reward, best, no = jnp.array([1.0, 0.0, 1.0, 0.0]), jnp.array([2.0, 3.0, 4.0, 5.0]), jnp.zeros(4, bool)

@@ -8,6 +8,7 @@ import scipy.stats
 
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.distributions import Categorical, Gaussian, TanhGaussian, policy_for
+from tests.known_answers.ledger import known_answer
 
 
 class Box:
@@ -23,7 +24,8 @@ def unit(kind, size=1):
     return kind((size,), jnp.full(size, -1.0), jnp.full(size, 1.0))
 
 
-def test_known_answer_actor_critic_b10_5():
+@known_answer("baselines/tanh-gaussian")
+def test_density_of_a_squashed_action():
     """mu = 0, sigma = 1, u = .5 -> action .4621172, log pi = -0.8037095."""
     policy, raw = unit(TanhGaussian), jnp.array([0.5])
     np.testing.assert_allclose(policy.to_env(raw), [0.4621172], atol=1e-6)

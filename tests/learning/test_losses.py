@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.learning.losses import clipped_surrogate, clipped_value_loss, explained_variance, value_loss
+from tests.known_answers.ledger import known_answer
 
 
+@known_answer("baselines/clip")
 @pytest.mark.parametrize(("advantage", "objective"), [(2.0, 2.4), (-2.0, -3.0)])
-def test_known_answer_actor_critic_b10_3(advantage, objective):
+def test_the_clipped_objective(advantage, objective):
     """rho = 1.5, eps = .2: A = 2 -> 2.4, A = -2 -> -3.0 (objectives; the loss has the other sign)."""
     loss = clipped_surrogate(jnp.log(jnp.array([1.5])), jnp.array([advantage]), 0.2)
     np.testing.assert_allclose(-loss, objective, rtol=1e-6)

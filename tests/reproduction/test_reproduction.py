@@ -206,7 +206,7 @@ def test_the_readme_says_what_the_results_say(path):
     page = path.relative_to(EXPERIMENTS.parent).with_suffix(".md").as_posix()
     row = [saved["paper"], f"[{saved['item']}]({page})", *map(str, seeds), ", ".join(kinds), *map(str, counts)]
     assert f"| {' | '.join(row)} |" in (EXPERIMENTS.parent / "README.md").read_text()
-    assert sum(counts) == len(verdicts)
+    assert sum(counts) + sum(word.startswith("not comparable") for word in verdicts) == len(verdicts)
 
 
 CHEAP = 20

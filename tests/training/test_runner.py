@@ -15,6 +15,7 @@ import pytest
 import jaxrl_suite as jrl
 from jaxrl_suite.errors import ConfigError, RunDirectoryError
 from tests.helpers import ToyConfig, ppo_agent, same, same_states, toy, toy_agent
+from tests.known_answers.ledger import known_answer
 
 
 @pytest.mark.parametrize("make_agent", [toy_agent, pytest.param(ppo_agent, marks=pytest.mark.slow)])
@@ -48,6 +49,7 @@ def test_compiles_once_over_chunks_and_a_resume(tmp_path):
     assert len(chunk_compiles) == 2, f"init and chunk once each, not {chunk_compiles}"
 
 
+@known_answer("baselines/members")
 def test_member_alone_is_the_member_in_a_batch():
     """Same keys; equal to 1e-5 after one update, whoever runs beside it."""
     many = jrl.train(ppo_agent(), seeds=4, updates=1)

@@ -119,7 +119,6 @@ def loss(
 @agent_factory("ppo", PPOConfig)
 def ppo(env: Any, env_params: Any, config: PPOConfig) -> Agent:
     """PPO on `env`. One update is one rollout of `num_envs * rollout_length` steps and all epochs on it."""
-<<<<<<< HEAD
     return clipped_agent(ppo, env, env_params, config, loss)
 
 
@@ -127,13 +126,7 @@ def clipped_agent(
     factory: Any, env: Any, env_params: Any, config: ClippedConfig, loss: Callable[..., tuple[jax.Array, Metrics]]
 ) -> Agent:
     """PPO with a loss of its own: `loss(params, memory, batch, parts, config, step)`."""
-    # Flattened: one operation on all parameters instead of a dozen small ones each.
-    optimizer = optax.flatten(
-        optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
-    )
-=======
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-5))
->>>>>>> main
     parts = on_policy_parts(env, env_params, config, optimizer)
     minibatches = sequence_minibatches if has_memory(parts.actor) else sample_minibatches
 

@@ -19,6 +19,9 @@ from jaxrl_suite.games.rules import CHANCE, END, Rules
 MOST_NODES = 2_000_000
 """Larger trees are refused: they would not fit into memory as lists of Python objects."""
 
+MOST_DEPTH = 400
+"""Deeper ones too: the walk is recursive."""
+
 
 @struct.dataclass
 class Nodes:
@@ -89,14 +92,23 @@ class Game:
     def num_actions(self) -> int:
         return self.legal.shape[1]
 
-    def infoset(self, name: str) -> int:
-        """The number of an information set. Raises ConfigError for a name there is not."""
-        try:
-            return self.names.infosets.index(name)
-        except ValueError:
-            raise ConfigError(
-                f"{self.id}: no information set {name!r}; the first are {self.names.infosets[:4]}"
-            ) from None
+    @property
+    def max_steps_in_episode(self) -> int:
+        """Decisions of the longest play."""
+        return self.longest
+
+    def infoset(self, name: str, player: int | None = None) -> int:
+        """The number of an information set.
+
+        Raises:
+            ConfigError: for a name there is not, or that both players have where no player is given.
+        """
+        found = [i for i, text in enumerate(self.names.infosets) if text == name and player in (None, self.player[i])]
+        if not found:
+            raise ConfigError(f"{self.id}: no information set {name!r}; the first are {self.names.infosets[:4]}")
+        if len(found) > 1:
+            raise ConfigError(f"{self.id}: both players have an information set {name!r}: give player=")
+        return found[0]
 
     def __repr__(self) -> str:
         return f"<Game {self.id}, {self.num_infosets} information sets, {len(np.asarray(self.ends))} ends>"
@@ -110,23 +122,30 @@ def compile_game(rules: Rules, id: str = "mine", most_nodes: int = MOST_NODES) -
             a player without an action, or in which a player forgets what it did.
     """
     size = estimated_size(rules)
+    if size == math.inf:
+        raise ConfigError(f"{id}: does not end within {MOST_DEPTH} moves")
     if size > 3 * most_nodes:
         raise ConfigError(f"{id}: about {size:.1g} nodes: at most {most_nodes:,} can be written out")
     return _Writer(rules, id, most_nodes).game()
 
 
 def estimated_size(rules: Rules, probes: int = 200) -> float:
-    """Nodes of the tree, estimated by random descents (Knuth 1975): exact on average, often below for ragged trees."""
+    """Nodes of the tree, estimated by random descents (Knuth 1975): exact on average, often below for ragged trees.
+
+    Infinite where a descent does not end within `MOST_DEPTH` nodes.
+    """
     rng, total = np.random.default_rng(0), 0.0
     for _ in range(probes):
         state, ways = rules.start(), 1.0
-        while True:
+        for _ in range(MOST_DEPTH):
             total += ways / probes
             following = _following(rules, state)
             if not following:
                 break
             ways *= len(following)
             state = following[rng.integers(len(following))]
+        else:
+            return math.inf
     return total
 
 

@@ -1,6 +1,7 @@
 """Games by name."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +33,10 @@ def rules_of(name: str, **options: Any) -> Any:
     if name not in RULES:
         raise UnknownNameError("game", name, RULES)
     try:
-        return RULES[name](**options)
+        inspect.signature(RULES[name]).bind(**options)
     except TypeError as error:
         raise ConfigError(f"{name}: {error}") from None
+    return RULES[name](**options)
 
 
 def load(name: str, **options: Any) -> Game:

@@ -121,8 +121,8 @@ def test_renamed_actions_and_shifted_payoffs_change_nothing(seed, order, shift):
     assert nash_equilibrium(other).value == pytest.approx(nash_equilibrium(game).value + round(shift, 2), abs=1e-8)
     policy = random_policy(game, 0)
     renamed = np.zeros(other.legal.shape)
-    for row, name in enumerate(game.names.infosets):
-        renamed[other.infoset(name), list(order)] = policy[row]
+    for row, (name, player) in enumerate(zip(game.names.infosets, game.player, strict=True)):
+        renamed[other.infoset(name, player), list(order)] = policy[row]
     assert exploitability(other, renamed) == pytest.approx(exploitability(game, policy), abs=1e-10)
 
 
@@ -182,7 +182,6 @@ OPEN_SPIEL = {
     "leduc_poker": ("leduc_poker", {}),
     "liars_dice": ("liars_dice(dice_sides=4)", {}),
     "dark_hex": ("dark_hex(board_size=2,gameversion=adh)", {}),
-    "dark_hex_classical": ("dark_hex(board_size=2,gameversion=cdh)", {"abrupt": False}),
 }
 
 
@@ -194,7 +193,7 @@ def test_open_spiel_agrees(name):
     from open_spiel.python.algorithms import exploitability as theirs
 
     text, options = OPEN_SPIEL[name]
-    game, reference = load(name.removesuffix("_classical"), **options), pyspiel.load_game(text)
+    game, reference = load(name, **options), pyspiel.load_game(text)
     tabular = policies.TabularPolicy(reference)
     assert len(tabular.states_per_player[0]) == (game.player == 0).sum()
     assert len(tabular.states_per_player[1]) == (game.player == 1).sum()
@@ -283,10 +282,18 @@ class Stuck(Forgetful):
     def actions(self, state):
         return [3]
 
+    def after(self, state, action):
+        return (*state, 0)
+
+
+class Endless(Forgetful):
+    def player(self, state):
+        return len(state) % 2
+
 
 class Unlikely(Forgetful):
     def player(self, state):
-        return CHANCE
+        return END if state else CHANCE
 
     def chances(self, state):
         return [((0,), 0.5), ((1,), 0.4)]
@@ -315,6 +322,7 @@ def bad(row, values):
         (lambda: compile_game(RandomTree(0, depth=12), "deep", 1000), ConfigError, r"deep: (about|more than) .* nodes"),
         (lambda: compile_game(Forgetful(0)), ConfigError, r"information set 1 of player 0: .*perfect recall"),
         (lambda: compile_game(Stuck(0)), ConfigError, r"actions \[3\] of player 0 .*must be some of 0 to 2"),
+        (lambda: compile_game(Endless(0), "long"), ConfigError, r"long: does not end within 400 moves"),
         (
             lambda: compile_game(Unlikely(0)),
             ConfigError,
@@ -340,6 +348,7 @@ def bad(row, values):
         (lambda: quantal_response(KUHN, 0.0), ConfigError, r"temperature = 0.0: must be > 0"),
         (lambda: agent_quantal_response(KUHN, -1.0), ConfigError, r"temperature = -1.0: must be > 0"),
         (lambda: saddle_gap(KUHN, uniform_policy(KUHN), 0.0), ConfigError, r"temperature = 0.0"),
+        (lambda: load("dark_hex").infoset(""), ConfigError, r"both players have an information set ''"),
         (lambda: KUHN.infoset("A"), ConfigError, r"kuhn_poker: no information set 'A'"),
         (lambda: jrl.agents.mmd(*jrl.make("CartPole-v1")), ConfigError, r"CartPole-v1: must be a game written out"),
         (

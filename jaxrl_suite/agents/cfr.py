@@ -71,6 +71,6 @@ def cfr(env: Any, env_params: Any, config: CFRConfig) -> Agent:
                 state = regretted(state, step + 1.0, game.player == player)
         else:
             state = regretted(state, 1.0, jnp.ones(game.num_infosets, bool))
-        return state, judged_metrics(game, matched(state.average), step, config.judge_every)
+        return state, judged_metrics(game, lambda: matched(state.average), step, config.judge_every)
 
     return table_agent("cfr", cfr, env, env_params, config, (init, update), lambda state: matched(state.average))

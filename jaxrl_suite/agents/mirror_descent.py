@@ -11,6 +11,7 @@ Symbols: I information sets, A actions; eta step size, alpha temperature, rho ma
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,14 +22,14 @@ from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.games.game import Game
+from jaxrl_suite.games.policies import softmax_policy
 from jaxrl_suite.learning.local_updates import (
-    drawn_magnet,
     euclidean_step,
     floored,
     greedy_step,
-    magnetic_step,
-    mirror_step,
+    magnetic_logits,
     normalized,
+    safe_log,
 )
 from jaxrl_suite.solvers.tree_games import action_values, expected_returns, nash_conv
 
@@ -55,10 +56,15 @@ class MMDConfig(GameLearnerConfig):
                                  source=CODE, above=0)  # fmt: skip
     temperature: float = sweepable(1.0, "pull of the magnet; with the schedule root this over sqrt(t)", symbol="alpha",
                                    source=CODE, low=0)  # fmt: skip
-    magnet_rate: float = sweepable(0.0, "how far the magnet moves to the policy in an iteration", low=0, high=1)
+    magnet_rate: float = sweepable(
+        0.05, "how far a moving magnet goes to the policy in an iteration", source=CODE, low=0, high=1
+    )
     least_probability: float = sweepable(1e-10, "of a legal action, after each iteration", source=CODE, low=0, high=0.1)
     spread: float = sweepable(0.0, "standard deviation of the first policy's logits; 0: uniform", low=0)
     update: str = static("magnetic", "rule at each information set", choices=UPDATES)
+    magnet: str = static(
+        "uniform", "what the magnet is: uniform, or following the policy", choices=("uniform", "moving")
+    )
     step_schedule: str = static("root", "of the step size", choices=SCHEDULES)
     temperature_schedule: str = static("root", "of the temperature", choices=SCHEDULES)
     weighting: str = static(
@@ -73,10 +79,10 @@ class MMDConfig(GameLearnerConfig):
 
 @struct.dataclass
 class MMDState:
-    """logits: of the policy, normalised but in the Euclidean form; magnet: log rho, or its logits; both [I, A]."""
+    """policy: pi, [I, A]; in the Euclidean form its logits. log_magnet: log rho, or its logits, [I, A]."""
 
-    logits: jax.Array
-    magnet: jax.Array
+    policy: jax.Array
+    log_magnet: jax.Array
 
 
 def check_game(env: Any, env_params: Any, config: Any) -> None:
@@ -93,13 +99,14 @@ def is_judged(step: jax.Array, every: int) -> jax.Array:
     return jnp.any(jnp.stack([(t % power == 0) & (t < 10 * power) for power in (10**k for k in range(9))]))
 
 
-def judged_metrics(game: Game, policy: jax.Array, step: jax.Array, every: int) -> Metrics:
-    """Exact NashConv, its half and player 0's value, NaN where this iteration is not judged."""
+def judged_metrics(game: Game, policy_of: Callable[[], jax.Array], step: jax.Array, every: int) -> Metrics:
+    """Exact NashConv of a policy, its half and player 0's value, NaN where this iteration is not judged."""
 
     def judge() -> tuple[jax.Array, jax.Array]:
+        policy = policy_of()
         return nash_conv(game, policy), expected_returns(game, policy)[0]
 
-    nothing = jnp.full((), jnp.nan, policy.dtype)
+    nothing = jnp.full((), jnp.nan)
     gap, value = jax.lax.cond(is_judged(step, every), judge, lambda: (nothing, nothing))
     return {"nash_conv": gap, "exploitability": gap / 2, "value/player_0": value}
 
@@ -130,14 +137,13 @@ def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
 
     def init(key: jax.Array) -> MMDState:
         noise = config.spread * jax.random.normal(key, game.legal.shape)
-        logits = jnp.where(game.legal, noise, 0.0)
-        uniform = jnp.zeros_like(logits)
+        uniform = jnp.zeros_like(noise)
         if is_euclidean:
-            return MMDState(logits, uniform)
-        return MMDState(normalized(logits, game.legal), normalized(uniform, game.legal))
+            return MMDState(jnp.where(game.legal, noise, 0.0), uniform)
+        return MMDState(softmax_policy(noise, game.legal), normalized(uniform, game.legal))
 
     def policy_of(state: MMDState) -> jax.Array:
-        return jnp.exp(normalized(state.logits, game.legal)) * game.legal
+        return softmax_policy(state.policy, game.legal) if is_euclidean else state.policy
 
     def scheduled(value: Any, schedule: str, step: jax.Array) -> jax.Array:
         return value / jnp.sqrt(step + 1.0) if schedule == "root" else jnp.asarray(value)
@@ -149,31 +155,36 @@ def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
         values = action_values(game, policy, *entropy_bonus(policy, alpha))
         if config.weighting == "reach":
             eta = (eta * values.weight * values.own_reach)[:, None]
-        logits = moved(state, values.q, eta, alpha)
-        if is_euclidean:
-            state = dataclasses.replace(state, logits=logits)
-        else:
-            logits = floored(logits, config.least_probability, game.legal)
-            magnet = floored(
-                drawn_magnet(state.magnet, logits, config.magnet_rate, game.legal), config.least_probability, game.legal
-            )
-            state = MMDState(logits, magnet)
-        return state, judged_metrics(game, policy_of(state), step, config.judge_every)
+        state = moved(state, values.q, eta, alpha)
+        return state, judged_metrics(game, lambda: policy_of(state), step, config.judge_every)
 
     def entropy_bonus(policy: jax.Array, alpha: jax.Array) -> tuple[Any, Any]:
         """alpha times the entropy at each information set: what its owner gets, and what the other player does."""
         if config.objective == "return":
             return None, None
-        safe = jnp.where(policy > 0, policy, 1.0)
-        own = -alpha * jnp.sum(policy * jnp.log(safe), axis=-1)
+        own = -alpha * jnp.sum(policy * safe_log(policy), axis=-1)
         return own, (-own if config.objective == "minimax_entropy" else None)
 
-    def moved(state: MMDState, q: jax.Array, eta: jax.Array, alpha: jax.Array) -> jax.Array:
+    def moved(state: MMDState, q: jax.Array, eta: jax.Array, alpha: jax.Array) -> MMDState:
+        if is_euclidean:
+            logits = euclidean_step(state.policy, q, eta, alpha, state.log_magnet, game.legal)
+            return dataclasses.replace(state, policy=logits)
+        log_policy = safe_log(state.policy)
         if config.update == "greedy":
-            return greedy_step(state.logits, q, game.legal)
-        if config.update == "mirror":
-            return mirror_step(state.logits, q, eta, game.legal)
-        step = euclidean_step if is_euclidean else magnetic_step
-        return step(state.logits, q, eta, alpha, state.magnet, game.legal)
+            policy = jnp.exp(greedy_step(log_policy, q, game.legal)) * game.legal
+        else:
+            pull = alpha if config.update == "magnetic" else 0.0
+            logits = magnetic_logits(log_policy, q, eta, pull, state.log_magnet, game.legal)
+            policy = softmax_policy(logits, game.legal)
+        policy = floored(policy, config.least_probability, game.legal)
+        return MMDState(policy, magnet_of(state, policy))
+
+    def magnet_of(state: MMDState, policy: jax.Array) -> jax.Array:
+        """log rho: proportional to rho^(1 - rate) pi^rate, where it moves."""
+        if config.magnet == "uniform":
+            return state.log_magnet
+        rate = config.magnet_rate
+        drawn = softmax_policy((1.0 - rate) * state.log_magnet + rate * safe_log(policy), game.legal)
+        return safe_log(floored(drawn, config.least_probability, game.legal))
 
     return table_agent("mmd", mmd, env, env_params, config, (init, update), policy_of)

@@ -64,7 +64,7 @@ def mmd_sequence_form(env: Any, env_params: Any, config: SequenceFormMMDConfig) 
             lambda: regularised_gap(game, state.logits, alpha),
             lambda: jnp.full((), jnp.nan, state.logits.dtype),
         )
-        return state, judged_metrics(game, policy_of(state), step, config.judge_every) | {"saddle_gap": gap}
+        return state, judged_metrics(game, lambda: policy_of(state), step, config.judge_every) | {"saddle_gap": gap}
 
     functions = (init, update)
     return table_agent("mmd_sequence_form", mmd_sequence_form, env, env_params, config, functions, policy_of)

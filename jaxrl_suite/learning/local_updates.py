@@ -23,6 +23,15 @@ def normalized(logits: Any, legal: Any = True) -> jax.Array:
     return jnp.where(legal, jax.nn.log_softmax(masked, axis=-1), NEVER)
 
 
+def magnetic_logits(
+    log_policy: Any, q: Any, step_size: Any, temperature: Any = 0.0, log_magnet: Any = None, legal: Any = True
+) -> jax.Array:
+    """`magnetic_step` before it is normalised; of illegal actions anything finite."""
+    pull = step_size * temperature
+    magnet = 0.0 if log_magnet is None else jnp.where(legal, log_magnet, 0.0)
+    return (jnp.where(legal, log_policy, 0.0) + pull * magnet + step_size * q) / (1.0 + pull)
+
+
 def magnetic_step(
     log_policy: Any, q: Any, step_size: Any, temperature: Any = 0.0, log_magnet: Any = None, legal: Any = True
 ) -> jax.Array:
@@ -34,9 +43,7 @@ def magnetic_step(
         log_policy: log pi. q: action values. step_size: eta. temperature: alpha. log_magnet: log rho; None: uniform.
         legal: bool, as `q`.
     """
-    pull = step_size * temperature
-    magnet = 0.0 if log_magnet is None else jnp.where(legal, log_magnet, 0.0)
-    return normalized((jnp.where(legal, log_policy, 0.0) + pull * magnet + step_size * q) / (1.0 + pull), legal)
+    return normalized(magnetic_logits(log_policy, q, step_size, temperature, log_magnet, legal), legal)
 
 
 def mirror_step(log_policy: Any, q: Any, step_size: Any, legal: Any = True) -> jax.Array:
@@ -69,12 +76,12 @@ def euclidean_step(
     return jnp.where(legal, moved, 0.0)
 
 
-def drawn_magnet(log_magnet: Any, log_policy: Any, rate: Any, legal: Any = True) -> jax.Array:
-    """The magnet moved towards the policy: proportional to rho^(1 - rate) pi^rate."""
-    return normalized((1.0 - rate) * log_magnet + rate * log_policy, legal)
-
-
-def floored(log_policy: Any, least: Any, legal: Any = True) -> jax.Array:
+def floored(policy: Any, least: Any, legal: Any = True) -> jax.Array:
     """Probabilities of legal actions raised to at least `least`, and normalised again."""
-    tiny = jnp.finfo(jnp.result_type(log_policy, jnp.float32)).tiny
-    return normalized(jnp.maximum(log_policy, jnp.log(jnp.maximum(least, tiny))), legal)
+    raised = jnp.maximum(policy, least) * legal
+    return raised / jnp.sum(raised, axis=-1, keepdims=True)
+
+
+def safe_log(policy: Any) -> jax.Array:
+    """log of probabilities; of 0 that of the least positive number."""
+    return jnp.log(jnp.maximum(policy, jnp.finfo(jnp.result_type(policy, jnp.float32)).tiny))

@@ -239,8 +239,7 @@ def test_the_environment_plays_the_game():
         agent = jrl.agents.mmd(env, game, jrl.agents.MMDConfig(total_updates=5))
         run = jrl.train(agent, seeds=1, quick_compile=True)
         found = np.asarray(jrl.evaluate(agent, run.state, seeds=run.seeds, episodes=4000, greedy=False).returns)
-        with jrl.float64():
-            policy = np.exp(np.asarray(run.state.logits[0])) * game.legal
+        policy = run.state.policy[0]
         error = found.std() / np.sqrt(found.size)
         assert found.mean() == pytest.approx(expected_returns(game, policy)[0], abs=4 * error), name
 

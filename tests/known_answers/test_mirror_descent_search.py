@@ -317,7 +317,7 @@ CURVES = {
 MOVING = {
     "step_size": 0.1,
     "temperature": 1.0,
-    "magnet_rate": 0.05,
+    "magnet": "moving",
     "step_schedule": "constant",
     "temperature_schedule": "constant",
 }

@@ -99,7 +99,10 @@ class GameEnv(BaseEnv):
         return node
 
     def _observe(self, node: jax.Array, params: Game) -> jax.Array:
-        infoset = jnp.asarray(params.nodes.infoset)[node]
+        return self.observation_of(jnp.asarray(params.nodes.infoset)[node], params)
+
+    def observation_of(self, infoset: jax.Array, params: Game) -> jax.Array:
+        """What is seen at an information set."""
         if self.observation == "raw":
             return infoset
         return jax.nn.one_hot(infoset, params.num_infosets, dtype=jnp.float32)

@@ -94,6 +94,7 @@ class Cell:
     target: Target | None = None
     deviation: str = ""
     digits: int = 1
+    is_exact: bool = False
 
     @property
     def trainings(self) -> tuple[str, ...]:

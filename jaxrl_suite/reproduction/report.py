@@ -37,6 +37,9 @@ def _estimate(cell: Cell, runs: Mapping[str, Any], all_scores: Any) -> tuple[Est
     if isinstance(cell.training, tuple):
         return cell.measure({name: all_scores[name] for name in cell.training}), [], False
     scores = np.asarray(cell.measure(runs[cell.training]), np.float64)
+    if cell.is_exact:
+        value = float(scores[0])
+        return Estimate(value, value, value, "exact"), scores.tolist(), False
     mean = aggregate(scores).mean
     return Estimate(mean.value, mean.low, mean.high, str(len(scores))), scores.tolist(), True
 
@@ -74,7 +77,9 @@ def _row(cell: Mapping[str, Any]) -> list[str]:
     def number(value: float) -> str:
         if not math.isfinite(value):
             return "" if math.isnan(value) else "never"
-        return f"{value:,.{cell['digits']}f}"
+        text = f"{value:,.{cell['digits']}f}"
+        # A small number keeps four digits.
+        return f"{value:.4g}" if value != 0 and float(text.replace(",", "")) == 0 and cell["over"] == "exact" else text
 
     target = cell["target"]
     beside = [number(target["value"]) if target and target["kind"] == kind else "" for kind in KINDS]

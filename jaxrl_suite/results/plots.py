@@ -63,6 +63,7 @@ def learning_curves(
     title: str | None = None,
     levels: Mapping[str, float] | None = None,
     xlabel: str = "environment steps",
+    logarithmic: bool = False,
     confidence: float = 0.95,
     repetitions: int = 1000,
     seed: int = 0,
@@ -77,6 +78,7 @@ def learning_curves(
         show_seeds: draw every seed as a faint line too.
         levels: thin lines across, by name: a threshold, the best value there is.
         xlabel: names the x axis, where a curve's steps are not the environment's.
+        logarithmic: both axes.
         confidence, repetitions, seed: of the bootstrap.
 
     Raises:
@@ -101,9 +103,12 @@ def learning_curves(
         for name, level in (levels or {}).items():
             axes.axhline(level, color="0.35", linestyle=(0, (4, 3)), linewidth=1)
             axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), va="bottom", ha="right", color="0.35")
-        _human_ticks(axes)
+        if logarithmic:
+            axes.set(xscale="log", yscale="log")
+        else:
+            _human_ticks(axes)
+            axes.set_xlim(left=0)
         axes.set(xlabel=xlabel, ylabel=metric.replace("/", " ").replace("_", " "))
-        axes.set_xlim(left=0)
         # The legend reads from top to bottom as the lines end.
         _legend(axes, np.argsort([-np.nan_to_num(band.iqm[-1]) for band in bands], kind="stable"))
     return saved(figure, path)

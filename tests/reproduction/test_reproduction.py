@@ -202,7 +202,9 @@ def test_the_readme_says_what_the_results_say(path):
     counts = [verdicts.count(word) for word in ("agrees", "inconclusive", "differs")]
     plural = {"published": "published numbers", "known answer": "known answers"}
     kinds = sorted({plural[cell["target"]["kind"]] for cell in saved["cells"] if cell["target"]})
-    seeds = sorted({len(training["seeds"]) for training in saved["trainings"].values()}) or ["exact"]
+    seeds = sorted({len(training["seeds"]) for training in saved["trainings"].values()})
+    if all(cell["over"] == "exact" for cell in saved["cells"]):
+        seeds = ["exact"]
     page = path.relative_to(EXPERIMENTS.parent).with_suffix(".md").as_posix()
     row = [saved["paper"], f"[{saved['item']}]({page})", *map(str, seeds), ", ".join(kinds), *map(str, counts)]
     assert f"| {' | '.join(row)} |" in (EXPERIMENTS.parent / "README.md").read_text()
@@ -233,7 +235,7 @@ def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
         return
     drawn = random.SystemRandom().choice(cheap or tabular)
     all_seeds = saved["trainings"][drawn.name]["seeds"]
-    seeds = sorted(random.SystemRandom().sample(all_seeds, 3 if cheap else 1))
+    seeds = sorted(random.SystemRandom().sample(all_seeds, min(len(all_seeds), 3 if cheap else 1)))
     run = trainings.run_training(drawn, tmp_path, seeds=seeds)
 
     def kept(scores):

@@ -44,10 +44,21 @@ def _structure(env_params: Any) -> str:
     return str(jax.tree.structure(env_params))
 
 
+WRITTEN_OUT = 1000
+"""Larger arrays are not written out but fingerprinted: a game's tree would be megabytes a run."""
+
+
 def env_values(env_params: Any) -> dict[str, Any]:
-    """Environment parameters by name."""
+    """Environment parameters by name; large arrays as a fingerprint."""
     leaves = jax.tree_util.tree_flatten_with_path((env_params,))[0]
-    return {path_name(path): np.asarray(leaf).tolist() for path, leaf in leaves}
+    return {path_name(path): _plain(np.asarray(leaf)) for path, leaf in leaves}
+
+
+def _plain(array: np.ndarray) -> Any:
+    if array.size <= WRITTEN_OUT:
+        return array.tolist()
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": content}
 
 
 def digest(config: dict[str, Any]) -> str:
@@ -90,9 +101,13 @@ def _with_values(env_params: Any, values: dict[str, Any]) -> Any:
     if set(names) != set(values):
         odd = sorted(set(names) ^ set(values))
         raise RunDirectoryError(f"environment parameters differ from this version's: {', '.join(odd)}")
-    restored = [_like(leaf, values[name]) for name, (_, leaf) in zip(names, leaves, strict=True)]
+    restored = [_like(leaf, values[name], name) for name, (_, leaf) in zip(names, leaves, strict=True)]
     return jax.tree.unflatten(structure, restored)[0]
 
 
-def _like(leaf: Any, value: Any) -> Any:
+def _like(leaf: Any, value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        if _plain(np.asarray(leaf)) != value:
+            raise RunDirectoryError(f"environment parameter {name} is another than the run was made with: give agent=…")
+        return leaf
     return np.asarray(value, leaf.dtype) if hasattr(leaf, "dtype") else type(leaf)(value)

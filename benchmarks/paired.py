@@ -21,9 +21,9 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     return {"median": statistics.median(found), "min": min(found), "max": max(found)}
 
 
-def ratio(rows: list[dict[str, Any]], ours: str, theirs: str) -> dict[str, float]:
-    """Spread over pairs of one worker's episodes a second over another's."""
-    rates = [{r["pair"]: r["episodes_per_second"] for r in rows if r["worker"] == name} for name in (ours, theirs)]
+def ratio(rows: list[dict[str, Any]], ours: str, theirs: str, rate: str = "episodes_per_second") -> dict[str, float]:
+    """Spread over pairs of one worker's rate over another's."""
+    rates = [{r["pair"]: r[rate] for r in rows if r["worker"] == name} for name in (ours, theirs)]
     return spread(rates[0][pair] / rates[1][pair] for pair in rates[0])
 
 

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "effective-horizon": "effective_horizon",
     "sqirl": "sqirl_speed",
     "nora": "nora_speed",
+    "games": "games_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

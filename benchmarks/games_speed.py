@@ -72,7 +72,7 @@ def summary(rows: list[dict]) -> dict:
 
 def ours_dilated(name: str) -> dict:
 
-    config = {"step_size": 1.0, "temperature": 1.0, "schedule": "root"}
+    config = {"step_size": 1.0, "temperature": 1.0, "decay": 0.5}
     run = _trained("mmd_sequence_form", name, config | {"total_updates": 3000, "judge_every": CHECKED})
     found = run.metrics["exploitability"][0, CHECKED - 1]
     return _rate(run, 3000) | {"exploitability": float(found)}

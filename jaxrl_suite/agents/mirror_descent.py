@@ -35,7 +35,6 @@ from jaxrl_suite.solvers.tree_games import action_values, expected_returns, nash
 
 CODE = "the authors' released program"
 UPDATES = ("magnetic", "mirror", "euclidean", "greedy")
-SCHEDULES = ("constant", "root")
 
 
 @struct.dataclass
@@ -52,10 +51,10 @@ class GameLearnerConfig:
 class MMDConfig(GameLearnerConfig):
     """Settings of magnetic mirror descent. Floats can be swept."""
 
-    step_size: float = sweepable(1.0, "of an iteration; with the schedule root it is this over sqrt(t)", symbol="eta",
-                                 source=CODE, above=0)  # fmt: skip
-    temperature: float = sweepable(1.0, "pull of the magnet; with the schedule root this over sqrt(t)", symbol="alpha",
-                                   source=CODE, low=0)  # fmt: skip
+    step_size: float = sweepable(1.0, "of the first iteration", symbol="eta", source=CODE, above=0)
+    temperature: float = sweepable(1.0, "pull of the magnet, in the first", symbol="alpha", source=CODE, low=0)
+    step_decay: float = sweepable(0.5, "the step size falls as t to minus this", source=CODE, low=0, high=1)
+    temperature_decay: float = sweepable(0.5, "and so does the temperature", source=CODE, low=0, high=1)
     magnet_rate: float = sweepable(
         0.05, "how far a moving magnet goes to the policy in an iteration", source=CODE, low=0, high=1
     )
@@ -65,8 +64,6 @@ class MMDConfig(GameLearnerConfig):
     magnet: str = static(
         "uniform", "what the magnet is: uniform, or following the policy", choices=("uniform", "moving")
     )
-    step_schedule: str = static("root", "of the step size", choices=SCHEDULES)
-    temperature_schedule: str = static("root", "of the temperature", choices=SCHEDULES)
     weighting: str = static(
         "none", "reach: the step size times how likely the information set is reached", choices=("none", "reach")
     )
@@ -89,6 +86,11 @@ def check_game(env: Any, env_params: Any, config: Any) -> None:
     """Refuses what is no game written out."""
     if not isinstance(env_params, Game):
         raise ConfigError(f"{env.id}: must be a game written out, as make('game/kuhn_poker')")
+
+
+def decayed(value: Any, decay: Any, step: jax.Array) -> jax.Array:
+    """`value` of the first iteration in iteration t = step + 1: value / t^decay."""
+    return value * jnp.power(step + 1.0, -decay)
 
 
 def is_judged(step: jax.Array, every: int) -> jax.Array:
@@ -145,12 +147,9 @@ def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
     def policy_of(state: MMDState) -> jax.Array:
         return softmax_policy(state.policy, game.legal) if is_euclidean else state.policy
 
-    def scheduled(value: Any, schedule: str, step: jax.Array) -> jax.Array:
-        return value / jnp.sqrt(step + 1.0) if schedule == "root" else jnp.asarray(value)
-
     def update(key: jax.Array, state: MMDState, step: jax.Array) -> tuple[MMDState, Metrics]:
-        eta = scheduled(config.step_size, config.step_schedule, step)
-        alpha = scheduled(config.temperature, config.temperature_schedule, step)
+        eta = decayed(config.step_size, config.step_decay, step)
+        alpha = decayed(config.temperature, config.temperature_decay, step)
         policy = policy_of(state)
         values = action_values(game, policy, *entropy_bonus(policy, alpha))
         if config.weighting == "reach":

@@ -13,8 +13,15 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.agent import Agent, Metrics, agent_factory
-from jaxrl_suite.agents.mirror_descent import GameLearnerConfig, check_game, is_judged, judged_metrics, table_agent
-from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.agents.mirror_descent import (
+    GameLearnerConfig,
+    check_game,
+    decayed,
+    is_judged,
+    judged_metrics,
+    table_agent,
+)
+from jaxrl_suite.config import sweepable
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.local_updates import normalized
 from jaxrl_suite.solvers.equilibria import dilated_step, regularised_gap
@@ -24,11 +31,9 @@ from jaxrl_suite.solvers.equilibria import dilated_step, regularised_gap
 class SequenceFormMMDConfig(GameLearnerConfig):
     """Settings of sequence-form MMD. Floats can be swept."""
 
-    step_size: float = sweepable(0.05, "of an iteration; with the schedule root over sqrt(t)", symbol="eta", above=0)
-    temperature: float = sweepable(
-        0.1, "of the regularised game; with the schedule root over sqrt(t)", symbol="alpha", above=0
-    )
-    schedule: str = static("constant", "of both", choices=("constant", "root"))
+    step_size: float = sweepable(0.05, "of the first iteration", symbol="eta", above=0)
+    temperature: float = sweepable(0.1, "of the regularised game, in the first", symbol="alpha", above=0)
+    decay: float = sweepable(0.0, "both fall with t to the power of minus this", low=0, high=1)
 
 
 @struct.dataclass
@@ -56,9 +61,9 @@ def mmd_sequence_form(env: Any, env_params: Any, config: SequenceFormMMDConfig) 
         return jnp.exp(state.logits) * game.legal
 
     def update(key: jax.Array, state: PlanState, step: jax.Array) -> tuple[PlanState, Metrics]:
-        shrink = jnp.sqrt(step + 1.0) if config.schedule == "root" else 1.0
-        alpha = config.temperature / shrink
-        state = PlanState(dilated_step(game, state.logits, config.step_size / shrink, alpha))
+        eta = decayed(config.step_size, config.decay, step)
+        alpha = decayed(config.temperature, config.decay, step)
+        state = PlanState(dilated_step(game, state.logits, eta, alpha))
         gap = jax.lax.cond(
             is_judged(step, config.judge_every),
             lambda: regularised_gap(game, state.logits, alpha),

@@ -22,7 +22,7 @@ from jaxrl_suite.learning.distributions import Categorical, Gaussian
 from jaxrl_suite.solvers import agent_quantal_response, expected_returns, exploitability, nash_equilibrium
 from jaxrl_suite.solvers.tree_games import action_values
 
-CONSTANT = {"step_schedule": "constant", "temperature_schedule": "constant", "judge_every": 500}
+CONSTANT = {"step_decay": 0.0, "temperature_decay": 0.0, "judge_every": 500}
 
 
 def trained(name="kuhn_poker", seeds=1, **config):

@@ -105,7 +105,7 @@ def test_perturbed_rock_paper_scissors():
         for found in (agent_quantal_response(game, alpha), quantal_response(game, alpha)):
             np.testing.assert_allclose(found.policy, [row, row], atol=1e-6)
     np.testing.assert_allclose(nash_equilibrium(game).policy, [[1 / 7, 3 / 7, 3 / 7]] * 2, atol=1e-9)
-    constant = {"step_schedule": "constant", "temperature_schedule": "constant"}
+    constant = {"step_decay": 0.0, "temperature_decay": 0.0}
     curves = {0.5: (0.11345, 0.10612, 0.10106, 0.10106), 0.1: (0.11171, 0.11390, 0.036823, 0.030041)}
     assert exploitability(game, uniform_policy(game)) == pytest.approx(0.11111, abs=5e-6)
     for alpha, expected in curves.items():
@@ -318,8 +318,8 @@ MOVING = {
     "step_size": 0.1,
     "temperature": 1.0,
     "magnet": "moving",
-    "step_schedule": "constant",
-    "temperature_schedule": "constant",
+    "step_decay": 0.0,
+    "temperature_decay": 0.0,
 }
 
 
@@ -377,7 +377,7 @@ def test_tiny_hanabi(name):
         for eta, known in zip((0.1, 1.0, 10.0), steps, strict=True):
             assert after_one_step(game, uniform, eta) == pytest.approx(known, abs=1e-6)
         assert after_one_step(game, uniform, None) == pytest.approx(greedy, abs=1e-6)
-    config = {"step_size": 0.1, "temperature": 0.0, "step_schedule": "constant", "least_probability": 0.0}
+    config = {"step_size": 0.1, "temperature": 0.0, "step_decay": 0.0, "least_probability": 0.0}
     assert run("mmd", f"tiny_hanabi_{name}", 3000, **config)["value/player_0"][2999] == pytest.approx(limit, abs=1e-4)
 
 

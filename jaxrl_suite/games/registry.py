@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxrl_suite.errors import ConfigError, UnknownNameError
-from jaxrl_suite.games.boards import DarkHex, PhantomTicTacToe
+from jaxrl_suite.games.boards import DarkHex
 from jaxrl_suite.games.game import Game, compile_game
 from jaxrl_suite.games.liars_dice import LiarsDice
 from jaxrl_suite.games.poker import Kuhn, Leduc
@@ -17,7 +17,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "leduc_poker": Leduc,
     "liars_dice": LiarsDice,
     "dark_hex": DarkHex,
-    "phantom_tic_tac_toe": PhantomTicTacToe,
     "perturbed_rps": functools.partial(Matrix, PERTURBED_RPS),
     **{f"tiny_hanabi_{name}": functools.partial(TinyHanabi, payoffs) for name, payoffs in TINY_HANABI.items()},
 }

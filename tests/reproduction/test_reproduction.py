@@ -109,6 +109,22 @@ def test_cells_are_measured_and_judged(tmp_path):
     assert [cell["verdict"] for cell in few][:2] == ["inconclusive", "inconclusive"]
 
 
+def test_trainings_may_be_sweeps_and_have_nothing_random(tmp_path):
+    swept = Training("swept", "mmd", "game/kuhn_poker", {"total_updates": 10}, 1, grid={"step_size": [0.5, 1.0]})
+    known = Target(0.11782, 1e-5, "known answer", "a program")
+    cells = [
+        Cell(f"setting {i}", "after 10", "swept", lambda run, i=i: run.metrics["exploitability"][i, :, 9], known,
+             digits=1, is_exact=True)
+        for i in (0, 1)
+    ]  # fmt: skip
+    one = Item("swept", "A sweep", [swept], cells, 1)
+    found = report.measure(one, trainings.run_trainings(one, tmp_path))
+    assert [cell["verdict"] for cell in found] == ["differs", "agrees"]
+    assert [cell["over"] for cell in found] == ["exact", "exact"]
+    small = found[1] | {"mean": 0.00012345}
+    assert report.rows_of([small])[0][3] == "0.0001235"
+
+
 def test_what_is_done_is_kept_and_what_was_cut_off_goes_on(tmp_path, capsys, monkeypatch):
     first = trainings.run_training(TINY, tmp_path)
     (path,) = tmp_path.iterdir()

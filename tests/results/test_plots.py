@@ -39,6 +39,13 @@ def test_seeds_are_drawn_on_request():
     np.testing.assert_allclose(axes.lines[2].get_ydata(), make_run(seeds=5)[2][2], rtol=1e-9)
 
 
+def test_logarithmic_axes():
+    (axes,) = learning_curves([make_run()], repetitions=50, logarithmic=True).axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    (axes,) = learning_curves([make_run()], repetitions=50).axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+
+
 def test_levels_are_drawn_and_named():
     figure = learning_curves([make_run()], repetitions=50, levels={"threshold": 0.5}, xlabel="episodes")
     (axes,) = figure.axes

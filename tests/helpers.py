@@ -11,6 +11,7 @@ from flax import struct
 import jaxrl_suite as jrl
 from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
 from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.games import CHANCE, END
 from jaxrl_suite.reproduction.loading import import_file
 
 
@@ -99,3 +100,34 @@ def same_states(a, b):
 def load_benchmark(name: str) -> Any:
     """A file of benchmarks/, by path, as `jaxrl bench` loads it."""
     return import_file(Path(__file__).parents[1] / "benchmarks" / f"{name}.py", f"benchmarks_{name}")
+
+
+def walked_values(game: Any, policy: np.ndarray, own_bonus: Any = None, other_bonus: Any = None) -> tuple[Any, Any]:
+    """(counterfactual values [I, A], weights [I]) of a game, by recursion over its nodes.
+
+    Bonuses, [I], are paid for coming to an information set: to its owner, and to the other player.
+    """
+    nodes, none = game.nodes, np.zeros(len(game.legal))
+    own, other = (none if bonus is None else bonus for bonus in (own_bonus, other_bonus))
+    total, weight = np.zeros(game.legal.shape), np.zeros(len(game.legal))
+
+    def visit(node: int, chance: float, reach: list[float]) -> Any:
+        player = nodes.player[node]
+        if player == END:
+            return nodes.returns[node]
+        if player == CHANCE:
+            pairs = [(c, p) for c, p in zip(nodes.children[node], nodes.probability[node], strict=True) if p > 0]
+            return sum(p * visit(c, chance * p, reach) for c, p in pairs)
+        here, value = nodes.infoset[node], np.zeros(2)
+        weight[here] += chance * reach[1 - player]
+        for action in np.flatnonzero(game.legal[here]):
+            further = [r * policy[here, action] if p == player else r for p, r in enumerate(reach)]
+            following = visit(nodes.children[node, action], chance, further)
+            total[here, action] += chance * reach[1 - player] * following[player]
+            value = value + policy[here, action] * following
+        value[player] += own[here]
+        value[1 - player] += other[here]
+        return value
+
+    visit(0, 1.0, [1.0, 1.0])
+    return total, weight

@@ -21,6 +21,7 @@ from jaxrl_suite.learning.advantages import turn_gae
 from jaxrl_suite.learning.distributions import Categorical, Gaussian
 from jaxrl_suite.solvers import agent_quantal_response, expected_returns, exploitability, nash_equilibrium
 from jaxrl_suite.solvers.tree_games import action_values
+from tests.helpers import walked_values
 
 CONSTANT = {"step_decay": 0.0, "temperature_decay": 0.0, "judge_every": 500}
 
@@ -61,36 +62,10 @@ def test_entropy_of_later_decisions_counts(objective):
     alpha = 0.3
     run, game = trained(objective=objective, total_updates=20_000, step_size=0.1, temperature=alpha, **CONSTANT)
     policy = run.state.policy[0]
-    q = soft_values(game, policy, alpha, objective)
+    entropy = -alpha * (policy * np.log(policy)).sum(axis=1)
+    total, weight = walked_values(game, policy, entropy, -entropy if objective == "minimax_entropy" else None)
+    q = total / weight[:, None]
     np.testing.assert_allclose(policy, np.exp(q / alpha) / np.exp(q / alpha).sum(axis=1, keepdims=True), atol=1e-6)
-
-
-def soft_values(game, policy, alpha, objective):
-    nodes, total, weight = game.nodes, np.zeros(game.legal.shape), np.zeros(len(game.legal))
-    entropy = -(policy * np.log(policy)).sum(axis=1)
-
-    def visit(node, chance, reach):
-        player = nodes.player[node]
-        if player == -2:
-            return nodes.returns[node].copy()
-        if player == -1:
-            pairs = [(c, p) for c, p in zip(nodes.children[node], nodes.probability[node], strict=True) if p > 0]
-            return sum(p * visit(c, chance * p, reach) for c, p in pairs)
-        here = nodes.infoset[node]
-        weight[here] += chance * reach[1 - player]
-        value = np.zeros(2)
-        for action in np.flatnonzero(game.legal[here]):
-            further = [r * policy[here, action] if p == player else r for p, r in enumerate(reach)]
-            following = visit(nodes.children[node, action], chance, further)
-            total[here, action] += chance * reach[1 - player] * following[player]
-            value += policy[here, action] * following
-        value[player] += alpha * entropy[here]
-        if objective == "minimax_entropy":
-            value[1 - player] -= alpha * entropy[here]
-        return value
-
-    visit(0, 1.0, [1.0, 1.0])
-    return total / weight[:, None]
 
 
 def test_settings_are_swept_in_one_program():

@@ -35,6 +35,7 @@ from jaxrl_suite.solvers import (
     saddle_gap,
 )
 from jaxrl_suite.solvers.tree_games import action_values
+from tests.helpers import walked_values
 
 
 class RandomTree:
@@ -133,36 +134,9 @@ def test_action_values_are_those_of_a_walk_over_the_tree(seed, other):
     policy = random_policy(game, other)
     with jrl.float64():
         values = action_values(game, jnp.asarray(policy))
-    total, weight = walked(game, policy)
+    total, weight = walked_values(game, policy)
     np.testing.assert_allclose(values.weight, weight, atol=1e-12)
     np.testing.assert_allclose(values.counterfactual, total, atol=1e-12)
-
-
-def walked(game, policy):
-    """(counterfactual values [I, A], weights [I]) by recursion over the nodes."""
-    nodes = game.nodes
-    total, weight = np.zeros(game.legal.shape), np.zeros(len(game.legal))
-
-    def visit(node, chance, reach):
-        player = nodes.player[node]
-        if player == END:
-            return nodes.returns[node]
-        if player == CHANCE:
-            pairs = [(c, p) for c, p in zip(nodes.children[node], nodes.probability[node], strict=True) if p > 0]
-            return sum(p * visit(c, chance * p, reach) for c, p in pairs)
-        here = nodes.infoset[node]
-        weight[here] += chance * reach[1 - player]
-        value = np.zeros(2)
-        for action in np.flatnonzero(game.legal[here]):
-            further = list(reach)
-            further[player] *= policy[here, action]
-            following = visit(nodes.children[node, action], chance, further)
-            total[here, action] += chance * reach[1 - player] * following[player]
-            value = value + policy[here, action] * following
-        return value
-
-    visit(0, 1.0, [1.0, 1.0])
-    return total, weight
 
 
 @quickly

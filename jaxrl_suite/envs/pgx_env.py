@@ -4,6 +4,7 @@ One stream of decisions, of whoever's turn it is; the reward is that of the play
 player 0 or 1 at random. Some of pgx's observations are no information sets: `ALIASED` says which, and making one warns.
 """
 
+import importlib
 import warnings
 from typing import Any
 
@@ -85,7 +86,8 @@ def make(id: str) -> PgxEnv:
         ConfigError: without pgx, or for a game of other than two players. UnknownNameError: for another name.
     """
     try:
-        import pgx
+        # By name: where the extra is not installed type checkers do not find it either.
+        pgx = importlib.import_module("pgx")
     except ImportError:
         raise ConfigError(f"{id}: needs pgx: install the extra games") from None
     name = id.removeprefix("pgx/")

@@ -20,7 +20,8 @@ from jaxrl_suite.solvers import (
     quantal_response,
     saddle_gap,
 )
-from jaxrl_suite.solvers.tree_games import action_values
+from jaxrl_suite.solvers.equilibria import dilated_step
+from jaxrl_suite.solvers.tree_games import action_values, sequence_reach
 from tests.known_answers.ledger import known_answer
 
 FOUR = ("kuhn_poker", "dark_hex", "liars_dice", "leduc_poker")
@@ -272,6 +273,76 @@ def test_quantal_responses_in_sequence_form():
 def test_gaps_of_sequence_form_mirror_descent(alpha, step_size, times, known):
     gap = run("mmd_sequence_form", "kuhn_poker", 1000, step_size=step_size, temperature=alpha)["saddle_gap"]
     np.testing.assert_allclose(at(gap, *times), known, rtol=2e-3)
+
+
+@known_answer("mirror_descent_search/bregman")
+def test_the_bregman_distance_falls_as_fast_as_proven():
+    """B_psi(z*; z): the owner's reach under z* times KL(pi*(h) || pi(h)), summed over information sets."""
+    game = load("kuhn_poker")
+    known = {0.5: 0.234428, 0.2: 0.771997, 0.1: 1.576178, 0.05: 2.713125}
+    for alpha, first in known.items():
+        solution, eta = quantal_response(game, alpha).policy, alpha / 4
+        with jrl.float64():
+            reach = np.asarray(sequence_reach(game, jnp.asarray(solution)))[game.parent]
+
+            def distance(log_policy, reach=reach, solution=solution):
+                return float(np.sum(reach * np.sum(solution * (np.log(solution) - np.asarray(log_policy)), axis=1)))
+
+            step = jax.jit(lambda z, eta=eta, alpha=alpha: dilated_step(game, z, eta, alpha))
+            log_policy = jnp.log(jnp.asarray(uniform_policy(game)))
+            assert distance(log_policy) == pytest.approx(first, abs=1e-6)
+            for t in range(1, 300):
+                log_policy = step(log_policy)
+                assert distance(log_policy) <= first / (1 + eta * alpha) ** t + 1e-6
+
+
+@known_answer("mirror_descent_search/bregman")
+def test_reduced_plans_of_kuhn_poker():
+    game = load("kuhn_poker")
+
+    def plans(sequence):
+        """Ways to fix what is done after a sequence, at information sets that can then be met."""
+        following = np.flatnonzero(game.parent == sequence)
+        return int(np.prod([sum(plans(2 + i * 2 + a) for a in (0, 1)) for i in following], dtype=int))
+
+    assert (plans(0), plans(1)) == (27, 64)
+
+
+@known_answer("mirror_descent_search/aqre-distance")
+@pytest.mark.parametrize(
+    ("name", "alpha", "known"),
+    [
+        ("kuhn_poker", 0.5, (0.452, 0.200, 1.48e-3, None)),
+        ("kuhn_poker", 0.1, (2.70, 2.41, 0.752, 3.10e-2, 3.9e-10)),
+        ("kuhn_poker", 0.05, (3.86, 3.69, 2.32, 0.261, 6.5e-4)),
+        ("liars_dice", 0.1, (2.67, 2.49, 1.10, 2.56e-2)),
+    ],
+)
+def test_distance_to_the_agent_quantal_response(name, alpha, known):
+    """KL(iterate || solution), mean over information sets, at t = 1, 10, 100, ..., eta a tenth of alpha.
+
+    No probability of the solution counts as less than 1e-10, as in the authors' program.
+    """
+    game = load(name)
+    solution = np.maximum(agent_quantal_response(game, alpha, tolerance=1e-13).policy, 1e-10)
+    log_solution = np.log(np.where(game.legal, solution, 1.0))
+    times = [10**k for k in range(len(known))]
+
+    def one(policy, _):
+        q = action_values(game, policy).q
+        log_policy = jnp.log(jnp.where(game.legal, policy, 1.0))
+        after = jnp.exp(magnetic_step(log_policy, q, alpha / 10, alpha, None, game.legal)) * game.legal
+        log_after = jnp.log(jnp.where(game.legal, after, 1.0))
+        return after, jnp.mean(jnp.sum(after * (log_after - log_solution), axis=1))
+
+    with jrl.float64():
+        start = jnp.asarray(uniform_policy(game))
+        found = np.asarray(jax.jit(lambda p: jax.lax.scan(one, p, None, length=times[-1])[1])(start))
+    for t, value in zip(times, known, strict=True):
+        if value is None:
+            assert found[t - 1] < 1e-12
+        else:
+            assert found[t - 1] == pytest.approx(value, rel=2e-2 if value > 1e-6 else 5e-2), t
 
 
 @known_answer("mirror_descent_search/one-step")

@@ -70,7 +70,7 @@ def curves(scale: str) -> Item:
     """Exploitability over iterations of mirror descent's variants and CFR's on four games."""
     trainings, cells = [], []
     games = ("kuhn_poker",) if scale == "smoke" else GAMES
-    for game, method in ((game, method) for game in games for method in methods(game)):
+    for game, method in [(name, method) for name in games for method in methods(name)]:
         agent, config = methods(game)[method]
         config = config | {"total_updates": TOTAL[scale]}
         trainings.append(Training(slug(game, method), agent, f"game/{game}", config, 1))

@@ -24,6 +24,12 @@ ANNEALED: dict[str, tuple[float, float]] = {
     "liars_dice": (2.0, 1.0),
     "leduc_poker": (1.0, 5.0),
 }
+REACH_WEIGHTED: dict[str, tuple[float, float]] = {
+    "kuhn_poker": (2.0, 2.0),
+    "dark_hex": (1.0, 1.0),
+    "liars_dice": (100.0, 2.0),
+    "leduc_poker": (500.0, 10.0),
+}
 CONSTANT = {"step_decay": 0.0, "temperature_decay": 0.0}
 MOVING: dict[str, Any] = {"step_size": 0.1, "temperature": 1.0, "magnet": "moving", **CONSTANT}
 TOTAL = {"smoke": 100, "cpu": 100_000, "full": 100_000}
@@ -34,13 +40,21 @@ def known(value: float, relative: float = 1e-4, absolute: float = 0.0) -> Target
 
 
 def methods(game: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    eta, alpha = ANNEALED[game]
-    return {
-        "annealed": ("mmd", {"step_size": eta, "temperature": alpha}),
+    """By name, with the authors' schedules."""
+    annealed = dict(zip(("step_size", "temperature"), ANNEALED[game], strict=True))
+    weighted = dict(zip(("step_size", "temperature"), REACH_WEIGHTED[game], strict=True))
+    found: dict[str, tuple[str, dict[str, Any]]] = {
+        "annealed": ("mmd", annealed),
         "moving magnet": ("mmd", MOVING),
+        "reach-weighted": ("mmd", weighted | {"weighting": "reach"}),
+        "MaxEnt": ("mmd", annealed | {"objective": "max_entropy"}),
+        "MiniMaxEnt": ("mmd", annealed | {"objective": "minimax_entropy"}),
         "CFR": ("cfr", {}),
         "CFR+": ("cfr", {"plus": True}),
     }
+    if game == "leduc_poker":
+        found["Euclidean"] = ("mmd", {"step_size": 2.0, "temperature": 1.0, "update": "euclidean"})
+    return found
 
 
 def after(iterations: int, run: Any) -> np.ndarray:
@@ -53,11 +67,10 @@ def slug(*parts: str) -> str:
 
 
 def curves(scale: str) -> Item:
-    """Exploitability over iterations of four methods on four games."""
+    """Exploitability over iterations of mirror descent's variants and CFR's on four games."""
     trainings, cells = [], []
-    for game, (method, (agent, config)) in itertools.product(
-        ("kuhn_poker",) if scale == "smoke" else GAMES, methods("kuhn_poker").items()
-    ):
+    games = ("kuhn_poker",) if scale == "smoke" else GAMES
+    for game, method in [(name, method) for name in games for method in methods(name)]:
         agent, config = methods(game)[method]
         config = config | {"total_updates": TOTAL[scale]}
         trainings.append(Training(slug(game, method), agent, f"game/{game}", config, 1))
@@ -85,7 +98,7 @@ def curve_figure(runs: Any, path: Path) -> None:
     """Leduc, or the last game there is, on logarithmic axes."""
     name = next(game for game in reversed(GAMES) if slug(game, "annealed") in runs)
     lines = []
-    for method in methods(name):
+    for method in ("annealed", "moving magnet", "CFR", "CFR+"):
         found = runs[slug(name, method)].metrics["exploitability"]
         times = np.flatnonzero(~np.isnan(found[0]))
         lines.append(results.Curve(method, times + 1, np.maximum(found[:, times], 1e-12)))

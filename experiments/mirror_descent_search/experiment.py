@@ -30,6 +30,13 @@ REACH_WEIGHTED: dict[str, tuple[float, float]] = {
     "liars_dice": (100.0, 2.0),
     "leduc_poker": (500.0, 10.0),
 }
+SAMPLED: dict[str, tuple[float, float]] = {
+    "kuhn_poker": (0.1, 50.0),
+    "dark_hex": (0.35, 50.0),
+    "liars_dice": (2.0, 200.0),
+    "leduc_poker": (1.0, 300.0),
+}
+ESTIMATES = ("unbiased", "baseline", "mean")
 CONSTANT = {"step_decay": 0.0, "temperature_decay": 0.0}
 MOVING: dict[str, Any] = {"step_size": 0.1, "temperature": 1.0, "magnet": "moving", **CONSTANT}
 TOTAL = {"smoke": 100, "cpu": 100_000, "full": 100_000}
@@ -39,10 +46,13 @@ def known(value: float, relative: float = 1e-4, absolute: float = 0.0) -> Target
     return Target(value, max(relative * abs(value), absolute), "known answer", REFERENCE)
 
 
+def named(schedule: tuple[float, float]) -> dict[str, Any]:
+    return dict(zip(("step_size", "temperature"), schedule, strict=True))
+
+
 def methods(game: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """By name, with the authors' schedules."""
-    annealed = dict(zip(("step_size", "temperature"), ANNEALED[game], strict=True))
-    weighted = dict(zip(("step_size", "temperature"), REACH_WEIGHTED[game], strict=True))
+    annealed, weighted = named(ANNEALED[game]), named(REACH_WEIGHTED[game])
     found: dict[str, tuple[str, dict[str, Any]]] = {
         "annealed": ("mmd", annealed),
         "moving magnet": ("mmd", MOVING),
@@ -191,6 +201,40 @@ def last_figure(runs: Any, path: Path) -> None:
     results.learning_curves(lines, "exploitability", logarithmic=True, **labels)
 
 
+def sampled(scale: str) -> Item:
+    """One game an iteration instead of the whole tree, action values estimated from its returns."""
+    trainings, cells = [], []
+    seeds, total = (2, 100) if scale == "smoke" else (10, TOTAL[scale])
+    for game, estimate in itertools.product(("kuhn_poker",) if scale == "smoke" else GAMES, ESTIMATES):
+        config = named(SAMPLED[game]) | {"estimate": estimate, "total_updates": total}
+        trained = Training(slug(game, estimate), "mmd_sampled", f"game/{game}", config, seeds)
+        trainings.append(trained)
+        for t in (t for t in (100, 1000, 10_000, 100_000) if t <= total):
+            measure = functools.partial(after, t)
+            cells.append(Cell(f"{game}, {estimate}", f"after {t:,}", trained.name, measure, digits=4))
+    for estimate in () if scale == "smoke" else ESTIMATES:
+        # The largest step size that the theory allows for payoffs in [0, 1] is alpha.
+        config = named((BANDIT / 10, BANDIT)) | {"temperature_decay": 0.0, "estimate": estimate, "total_updates": total}
+        trained = Training(slug("bandit", estimate), "mmd_sampled", "game/perturbed_rps", config, 30)
+        trainings.append(trained)
+        row = f"perturbed_rps, alpha={BANDIT:g}, {estimate}"
+        cells.append(Cell(row, "KL to the solution", trained.name, bandit_distance, digits=6))
+    notes = [
+        "one game an iteration, the whole step at each information set that came up; eta and alpha over sqrt(t)",
+        "perturbed_rps: bandit feedback at a fixed temperature, eta = alpha / (10 sqrt(t)), 30 seeds; the divergence "
+        "KL(quantal response, last iterate), mean over both players",
+    ]
+    return Item("sampled", "Sampled games and bandit feedback", trainings, cells, 10, notes)
+
+
+BANDIT = 0.2
+
+
+def bandit_distance(run: Any) -> np.ndarray:
+    solution = agent_quantal_response(load("perturbed_rps"), BANDIT).policy
+    return np.sum(solution * np.log(solution / run.state.policy), axis=-1).mean(axis=-1)
+
+
 STEP_SIZES = (0.25, 1.0, 4.0, 16.0)
 TEMPERATURES = (0.1, 0.5, 2.0, 5.0)
 DECAYS = (0.0, 0.5)
@@ -263,6 +307,7 @@ EXPERIMENT = Experiment(
         "curves": curves,
         "equilibria": equilibria,
         "last-iterates": last_iterates,
+        "sampled": sampled,
         "settings": settings,
         "networks": networks,
     },

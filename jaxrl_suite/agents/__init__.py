@@ -36,6 +36,7 @@ MODULES = {
     "douhua": "nora",
     "mmd": "mirror_descent",
     "mmd_sequence_form": "sequence_form_mmd",
+    "mmd_sampled": "sampled_mmd",
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
 }
@@ -62,6 +63,7 @@ _CONFIGS = {
     "DOUHUAConfig": "nora",
     "MMDConfig": "mirror_descent",
     "SequenceFormMMDConfig": "sequence_form_mmd",
+    "SampledMMDConfig": "sampled_mmd",
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
     "judge_of": "judging",
@@ -92,6 +94,7 @@ __all__ = [
     "PQNConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
+    "SampledMMDConfig",
     "SequenceFormMMDConfig",
     "a2c",
     "agent_named",
@@ -110,6 +113,7 @@ __all__ = [
     "lsvi_ucb",
     "lsvi_ucb_plus_plus",
     "mmd",
+    "mmd_sampled",
     "mmd_sequence_form",
     "noah",
     "nora",
@@ -146,6 +150,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory

@@ -68,6 +68,37 @@ def test_entropy_of_later_decisions_counts(objective):
     np.testing.assert_allclose(policy, np.exp(q / alpha) / np.exp(q / alpha).sum(axis=1, keepdims=True), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("estimate", "atol"), [("unbiased", 0.012), ("baseline", 0.012), ("mean", 0.012), ("exact", 1e-4)]
+)
+def test_sampled_games_lead_to_the_same_fixed_point(estimate, atol):
+    """The mean of many seeds; perturbed rock, paper, scissors with bandit feedback."""
+    env, game = jrl.make("game/perturbed_rps")
+    settled = {"step_size": 0.2, "temperature": 0.2, "temperature_decay": 0.0}
+    config = jrl.agents.SampledMMDConfig(total_updates=10_000, estimate=estimate, judge_every=5000, **settled)
+    run = jrl.train(jrl.agents.mmd_sampled(env, game, config), seeds=30, quick_compile=True)
+    solution = agent_quantal_response(game, 0.2).policy
+    np.testing.assert_allclose(run.state.policy.mean(axis=0), solution, atol=atol)
+    uniform = np.abs(uniform_policy(game) - solution).max()
+    assert uniform > 0.1
+
+
+def test_a_sampled_game_changes_what_it_came_to_alone():
+    env, game = jrl.make("game/kuhn_poker")
+    config = jrl.agents.SampledMMDConfig(total_updates=1, step_size=1.0, temperature=1.0, estimate="baseline")
+    run = jrl.train(jrl.agents.mmd_sampled(env, game, config), seeds=20, quick_compile=True)
+    changed = np.any(np.abs(run.state.policy - uniform_policy(game)) > 1e-9, axis=-1)
+    np.testing.assert_array_equal(changed.sum(axis=1), run.metrics["steps/count"][:, 0])
+    for seed in range(20):
+        infosets = np.flatnonzero(changed[seed])
+        # Each player's first card and what was done so far: one game, told by its information sets.
+        names = [game.names.infosets[i] for i in infosets]
+        stages = [name[1:] for name in names]
+        assert len(set(stages)) == len(stages)
+        assert "" in stages
+        assert np.any(run.state.mean[seed][infosets] != 0.0, axis=1).all()
+
+
 def test_settings_are_swept_in_one_program():
     env, game = jrl.make("game/kuhn_poker")
     grid = {"step_size": [0.5, 1.0], "temperature": [1.0, 2.0], "spread": [0.0, 1.0]}

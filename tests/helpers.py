@@ -1,5 +1,6 @@
 """A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and exact comparison."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,17 @@ def walked_values(game: Any, policy: np.ndarray, own_bonus: Any = None, other_bo
 
     visit(0, 1.0, [1.0, 1.0])
     return total, weight
+
+
+@functools.cache
+def metrics_in_game(agent: str, name: str, updates: int, **config: Any) -> dict[str, np.ndarray]:
+    """Metrics of one seed of an agent in `game/NAME`, by name, [iteration]."""
+    env, game = jrl.make(f"game/{name}")
+    factory = getattr(jrl.agents, agent)
+    run = jrl.train(factory(env, game, factory.config_class(total_updates=updates, **config)), quick_compile=True)
+    return {metric: values[0] for metric, values in run.metrics.items()}
+
+
+def at_iterations(values: Any, *iterations: int) -> list[Any]:
+    """Of a metric [iteration], counted from 1."""
+    return [values[t - 1] for t in iterations]

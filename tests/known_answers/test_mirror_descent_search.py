@@ -1,6 +1,5 @@
 """Known answers of the two papers on magnetic mirror descent: games, judges, equilibria and curves."""
 
-import functools
 import itertools
 
 import jax
@@ -22,22 +21,8 @@ from jaxrl_suite.solvers import (
 )
 from jaxrl_suite.solvers.equilibria import dilated_step
 from jaxrl_suite.solvers.tree_games import action_values, sequence_reach
+from tests.helpers import at_iterations, metrics_in_game
 from tests.known_answers.ledger import known_answer
-
-FOUR = ("kuhn_poker", "dark_hex", "liars_dice", "leduc_poker")
-
-
-@functools.cache
-def run(agent, name, updates, **config):
-    """Metrics of one seed, by name, [iteration]."""
-    env, game = jrl.make(f"game/{name}")
-    factory = getattr(jrl.agents, agent)
-    run = jrl.train(factory(env, game, factory.config_class(total_updates=updates, **config)), quick_compile=True)
-    return {metric: values[0] for metric, values in run.metrics.items()}
-
-
-def at(values, *iterations):
-    return [values[t - 1] for t in iterations]
 
 
 @known_answer("mirror_descent_search/closed-forms")
@@ -110,9 +95,11 @@ def test_perturbed_rock_paper_scissors():
     curves = {0.5: (0.11345, 0.10612, 0.10106, 0.10106), 0.1: (0.11171, 0.11390, 0.036823, 0.030041)}
     assert exploitability(game, uniform_policy(game)) == pytest.approx(0.11111, abs=5e-6)
     for alpha, expected in curves.items():
-        found = run("mmd", "perturbed_rps", 1000, step_size=alpha, temperature=alpha, **constant)["exploitability"]
-        np.testing.assert_allclose(at(found, 1, 10, 100, 1000), expected, rtol=5e-5)
-    cycles = run("mmd", "perturbed_rps", 1000, step_size=0.1, temperature=0.0, **constant)["exploitability"]
+        found = metrics_in_game("mmd", "perturbed_rps", 1000, step_size=alpha, temperature=alpha, **constant)[
+            "exploitability"
+        ]
+        np.testing.assert_allclose(at_iterations(found, 1, 10, 100, 1000), expected, rtol=5e-5)
+    cycles = metrics_in_game("mmd", "perturbed_rps", 1000, step_size=0.1, temperature=0.0, **constant)["exploitability"]
     assert cycles[999] > cycles[0]
 
 
@@ -271,8 +258,8 @@ def test_quantal_responses_in_sequence_form():
     ],
 )
 def test_gaps_of_sequence_form_mirror_descent(alpha, step_size, times, known):
-    gap = run("mmd_sequence_form", "kuhn_poker", 1000, step_size=step_size, temperature=alpha)["saddle_gap"]
-    np.testing.assert_allclose(at(gap, *times), known, rtol=2e-3)
+    gap = metrics_in_game("mmd_sequence_form", "kuhn_poker", 1000, step_size=step_size, temperature=alpha)["saddle_gap"]
+    np.testing.assert_allclose(at_iterations(gap, *times), known, rtol=2e-3)
 
 
 @known_answer("mirror_descent_search/bregman")
@@ -366,67 +353,6 @@ def test_one_exact_step_from_uniform(name, known):
     np.testing.assert_allclose(found, known, atol=6e-6)
 
 
-ANNEALED = {"kuhn_poker": (1, 1), "dark_hex": (1, 1), "liars_dice": (2, 1), "leduc_poker": (1, 5)}
-CURVES = {
-    "kuhn_poker": (
-        (0.226418, 0.117820, 0.029129, 5.0593e-3, 2.3594e-3, 1.2226e-3),
-        (0.397336, 0.204128, 0.094125, 3.6634e-3, 4.1773e-6, 3.8e-11),
-    ),
-    "dark_hex": (
-        (0.370853, 0.196060, 0.030233, 9.0867e-3, 5.0999e-3, 2.7928e-3),
-        (0.408096, 0.347439, 0.106707, 3.6791e-3, 3.1238e-6, 1.1e-10),
-    ),
-    "liars_dice": (
-        (0.523977, 0.241057, 0.073551, 1.5215e-2, 3.8255e-3, 1.0857e-3),
-        (0.636578, 0.516775, 0.191091, 1.4639e-2, 1.5051e-3, 3.1425e-4),
-    ),
-    "leduc_poker": (
-        (1.683943, 0.720190, 0.235455, 6.6864e-2, 3.4406e-2, 1.7052e-2),
-        (1.772315, 0.706259, 0.173514, 8.4672e-2, 1.3418e-1, 1.3222e-2),
-    ),
-}
-MOVING = {
-    "step_size": 0.1,
-    "temperature": 1.0,
-    "magnet": "moving",
-    "step_decay": 0.0,
-    "temperature_decay": 0.0,
-}
-
-
-@known_answer("mirror_descent_search/curves")
-@pytest.mark.parametrize("name", FOUR)
-@pytest.mark.parametrize("is_moving", [False, True])
-def test_curves(name, is_moving):
-    eta, alpha = ANNEALED[name]
-    config = MOVING if is_moving else {"step_size": float(eta), "temperature": float(alpha)}
-    found = run("mmd", name, 10_000, **config)["exploitability"]
-    for t, value, known in zip(
-        (1, 10, 100, 1000, 3000, 10_000),
-        at(found, 1, 10, 100, 1000, 3000, 10_000),
-        CURVES[name][is_moving],
-        strict=True,
-    ):
-        assert value == pytest.approx(known, rel=1e-4 if known > 1e-9 else 2e-2), t
-
-
-@known_answer("mirror_descent_search/cfr")
-@pytest.mark.parametrize(
-    ("name", "plain", "plus"),
-    [
-        ("kuhn_poker", (0.45833, 0.09621, 0.02568, 7.27e-3), (0.25, 0.02403, 1.28e-3, 7.4e-5)),
-        # Its symmetries make ties, which rounding breaks: later values differ from program to program.
-        ("dark_hex", (0.41667, 0.1559, 0.05622), (0.25, 0.10667, 7.36e-3, 9.1e-4)),
-        ("liars_dice", (0.65506, 0.30438, 0.09703, 1.45e-2), (0.30328, 0.08743, 1.91e-3, 4.0e-5)),
-        ("leduc_poker", (2.3736, 0.92702, 0.17303, 3.98e-2), (2.0511, 0.50969, 1.32e-2, 2.5e-4)),
-    ],
-)
-def test_counterfactual_regret_minimisation(name, plain, plus):
-    for is_plus, known in ((False, plain), (True, plus)):
-        found = run("cfr", name, 1000, plus=is_plus)["exploitability"]
-        np.testing.assert_allclose(at(found, 1, 10, 100, 1000)[: len(known)], known, rtol=6e-3)
-
-
 TINY = {
     "A": (1.625, (1.645305, 1.820614, 2.246239), 2.25, 2.25),
     "B": (0.4375, (0.439843, 0.460579, 0.552181), 0.5625, 1.0),
@@ -449,7 +375,9 @@ def test_tiny_hanabi(name):
             assert after_one_step(game, uniform, eta) == pytest.approx(known, abs=1e-6)
         assert after_one_step(game, uniform, None) == pytest.approx(greedy, abs=1e-6)
     config = {"step_size": 0.1, "temperature": 0.0, "step_decay": 0.0, "least_probability": 0.0}
-    assert run("mmd", f"tiny_hanabi_{name}", 3000, **config)["value/player_0"][2999] == pytest.approx(limit, abs=1e-4)
+    assert metrics_in_game("mmd", f"tiny_hanabi_{name}", 3000, **config)["value/player_0"][2999] == pytest.approx(
+        limit, abs=1e-4
+    )
 
 
 @known_answer("mirror_descent_search/tiny-hanabi")

@@ -4,7 +4,7 @@ import functools
 from typing import NamedTuple
 
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.games.rules import END
+from jaxrl_suite.games.rules import END, NoChance
 
 EMPTY = -1
 
@@ -19,7 +19,7 @@ class BoardState(NamedTuple):
     turn: int = 0
 
 
-class DarkBoard:
+class DarkBoard(NoChance):
     """What both games share. Action: a cell, row by row, that is empty in the player's own view.
 
     A hidden stone of the other stops the move and is seen from then on; in the abrupt form the turn is lost too, in
@@ -54,9 +54,6 @@ class DarkBoard:
         """What was tried in order, and what came of it: `4x` where a stone was in the way."""
         view = state.seen[state.turn]
         return " ".join(f"{cell}{'' if view[cell] == state.turn else 'x'}" for cell in state.attempts[state.turn])
-
-    def chances(self, state: BoardState) -> list:
-        raise NotImplementedError("there is no chance in it")
 
     def is_over(self, stones: tuple[int, ...]) -> bool:
         raise NotImplementedError

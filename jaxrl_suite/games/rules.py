@@ -46,3 +46,10 @@ class Rules(Protocol):
     def returns(self, state: Any) -> tuple[float, float]:
         """At the end: what each player gets."""
         ...
+
+
+class NoChance:
+    """What rules without chance moves inherit."""
+
+    def chances(self, state: Any) -> Sequence[tuple[Any, float]]:
+        raise NotImplementedError("there is no chance in it")

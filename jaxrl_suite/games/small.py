@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.games.rules import CHANCE, END
+from jaxrl_suite.games.rules import CHANCE, END, NoChance
 
 
 class MoveState(NamedTuple):
@@ -13,7 +13,7 @@ class MoveState(NamedTuple):
     actions: tuple[int, ...] = ()
 
 
-class Matrix:
+class Matrix(NoChance):
     """Both choose at once. Player 0 the row.
 
     Args:
@@ -38,9 +38,6 @@ class Matrix:
 
     def player(self, state: MoveState) -> int:
         return END if len(state.actions) == 2 else len(state.actions)
-
-    def chances(self, state: MoveState) -> list:
-        raise NotImplementedError("there is no chance in it")
 
     def actions(self, state: MoveState) -> range:
         return range(self.payoffs.shape[1 + len(state.actions)])

@@ -89,6 +89,8 @@ class AgentInfo:
         finish: `finish(state, is_over) -> state` marks the member as finished where `is_over`; from then on, and after
             it has reported `finished`, `update` leaves its state as it is. None: the runner sees to it, by a copy of
             the state in every update, which agents that keep much and can finish had better do without.
+        policy: `policy(state, memory, observation) -> (probabilities [A], memory)`, what `act` samples from where it is
+            not greedy; None where there is no such distribution. Search asks for it.
     """
 
     name: str
@@ -101,6 +103,7 @@ class AgentInfo:
     host_stepped: bool = False
     precision: str = "float32"
     finish: Callable[[State, jax.Array], State] | None = None
+    policy: Callable[[State, Memory, Any], tuple[jax.Array, Memory]] | None = None
 
     @property
     def env_id(self) -> str:

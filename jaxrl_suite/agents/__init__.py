@@ -39,6 +39,9 @@ MODULES = {
     "mmd_sampled": "sampled_mmd",
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
+    "uniform_play": "fixed",
+    "first_action": "fixed",
+    "table_play": "fixed",
 }
 """Agents by name on the command line, and the module that holds the factory of that name."""
 
@@ -66,6 +69,11 @@ _CONFIGS = {
     "SampledMMDConfig": "sampled_mmd",
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
+    "FixedConfig": "fixed",
+    "SearchConfig": "search",
+    "SearchState": "search",
+    "search": "search",
+    "searcher": "search",
     "judge_of": "judging",
     "judged": "judging",
     "offline_policy": "nora",
@@ -81,6 +89,7 @@ __all__ = [
     "DeepMMDConfig",
     "DeepNORAConfig",
     "FiniteNORAConfig",
+    "FixedConfig",
     "GORPConfig",
     "LSVIConfig",
     "LSVIPlusPlusConfig",
@@ -95,6 +104,8 @@ __all__ = [
     "SQIRLConfig",
     "SQIRLTheoryConfig",
     "SampledMMDConfig",
+    "SearchConfig",
+    "SearchState",
     "SequenceFormMMDConfig",
     "a2c",
     "agent_named",
@@ -107,6 +118,7 @@ __all__ = [
     "douhua",
     "dqn",
     "epsmix",
+    "first_action",
     "gorp",
     "judge_of",
     "judged",
@@ -125,9 +137,13 @@ __all__ = [
     "optimistic_npg",
     "ppo",
     "pqn",
+    "search",
+    "searcher",
     "sqirl",
     "sqirl_theory",
     "stepmix",
+    "table_play",
+    "uniform_play",
 ]
 
 if TYPE_CHECKING:
@@ -137,6 +153,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
     from jaxrl_suite.agents.deep_mmd import DeepMMDConfig, deep_mmd
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
+    from jaxrl_suite.agents.fixed import FixedConfig, first_action, table_play, uniform_play
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
@@ -151,6 +168,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
+    from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory

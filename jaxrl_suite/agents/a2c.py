@@ -84,5 +84,5 @@ def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
         return params, opt_state, diagnostics
 
     steps = config.num_envs * config.rollout_length
-    info = AgentInfo("a2c", env, env_params, config, steps, config.total_updates, a2c)
+    info = AgentInfo("a2c", env, env_params, config, steps, config.total_updates, a2c, policy=parts.probabilities)
     return Agent(parts.init, update, parts.start, parts.act, info)

@@ -23,10 +23,12 @@ from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
 from jaxrl_suite.learning.optimisation import clipped, gradient_step
 from jaxrl_suite.learning.q_learning import (
+    among_legal,
     check_discrete,
     epsilon_greedy,
     exploration,
     greedy_action,
+    legal_actions,
     linear_epsilon,
     value_of,
 )
@@ -117,7 +119,7 @@ def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
 def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
-    num_actions = int(env.action_space(env_params).n)
+    num_actions, legal = int(env.action_space(env_params).n), legal_actions(env, env_params)
     torso = torso_of(config, env.observation_space(env_params).shape)
     network = Network(torso, num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
@@ -127,7 +129,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
 
     def q_values(params: Any, observation: Any) -> jax.Array:
         outputs: Any = network.apply(params, (), observation)
-        return outputs[1]
+        return among_legal(outputs[1], legal(observation))
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)
@@ -157,11 +159,11 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     def collect(key: jax.Array, params: Any, env_state: Any, observation: Any, epsilon: jax.Array) -> Any:
         """T steps of N environments: their state, what they show, the Experience [T, N], and the episodes' metrics."""
         key_explore, key_env = jax.random.split(key)
-        explored = exploration(key_explore, (config.train_frequency, config.num_envs), num_actions, epsilon)
+        explored = exploration(key_explore, (config.train_frequency, config.num_envs), epsilon)
         inputs = vector.draw(key_env, env_params, config.train_frequency)
 
         def choose(explored_t: Any, observation: Any) -> jax.Array:
-            return epsilon_greedy(explored_t, q_values(params, observation))
+            return epsilon_greedy(explored_t, q_values(params, observation), legal(observation))
 
         carry, played = play(vector, env_params, choose, (env_state, observation), explored, inputs)
         return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
@@ -199,7 +201,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         values = q_values(state.params, observation)
         if greedy:
             return greedy_action(values), memory
-        return epsilon_greedy(exploration(key, (), num_actions, config.final_epsilon), values), memory
+        return epsilon_greedy(exploration(key, (), config.final_epsilon), values, legal(observation)), memory
 
     info = AgentInfo("dqn", env, env_params, config, steps_per_update, config.total_updates, dqn)
     return Agent(init, update, start, act, info)

@@ -20,6 +20,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.games.game import Game
 from jaxrl_suite.games.policies import softmax_policy
@@ -122,12 +123,14 @@ def table_agent(name: str, factory: Any, env: Any, game: Game, config: Any, func
 
     def act(key: jax.Array, state: Any, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         """The observation is the information set's number, or that one-hot."""
-        is_number = jnp.issubdtype(observation.dtype, jnp.integer)
-        row = policy_of(state)[observation if is_number else jnp.argmax(observation)]
+        row, memory = policy(state, memory, observation)
         action = jnp.argmax(row) if greedy else jax.random.categorical(key, jnp.log(row))
         return action.astype(jnp.int32), memory
 
-    info = AgentInfo(name, env, game, config, 1, config.total_updates, factory, precision="float64")
+    def policy(state: Any, memory: Any, observation: Any) -> tuple[Any, Any]:
+        return policy_of(state)[state_number(observation)], memory
+
+    info = AgentInfo(name, env, game, config, 1, config.total_updates, factory, precision="float64", policy=policy)
     return Agent(init, update, start, act, info)
 
 

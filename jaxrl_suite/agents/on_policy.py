@@ -20,7 +20,7 @@ from jaxrl_suite.envs.normalize import NormalizeObservations, ScaleRewards, Vect
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.advantages import gae, turn_gae
-from jaxrl_suite.learning.distributions import Policy, policy_for
+from jaxrl_suite.learning.distributions import Categorical, Policy, policy_for
 from jaxrl_suite.learning.local_updates import NEVER
 from jaxrl_suite.learning.networks import TORSOS, Network, torso_of
 from jaxrl_suite.learning.recurrence import reset_memory, unroll
@@ -78,7 +78,7 @@ class Parts(NamedTuple):
 
     collect(key, state) -> (state, Batch, metrics): a rollout of T steps in N environments.
     evaluate(params, memory, batch) -> (the policy's outputs, values): of a batch's observations.
-    start, act: as in `Agent`.
+    start, act: as in `Agent`. probabilities: `AgentInfo.policy`, None where actions are not counted.
     """
 
     policy: Policy
@@ -89,6 +89,7 @@ class Parts(NamedTuple):
     evaluate: Callable[..., tuple[Any, jax.Array]]
     start: Callable[..., Any]
     act: Callable[..., tuple[Any, Any]]
+    probabilities: Callable[..., tuple[jax.Array, Any]] | None
 
 
 def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> Parts:
@@ -162,14 +163,22 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     def start(key: jax.Array, state: OnPolicyState) -> Any:
         return actor.initial_memory(())
 
-    def act(key: jax.Array, state: OnPolicyState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+    def outputs_of(state: OnPolicyState, memory: Any, observation: Any) -> tuple[Any, Any]:
         seen = vector.observe(state.env, observation)
         memory, outputs = actor.apply(state.params.actor, memory, seen)
-        outputs = allowed(outputs, seen)
+        return allowed(outputs, seen), memory
+
+    def act(key: jax.Array, state: OnPolicyState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+        outputs, memory = outputs_of(state, memory, observation)
         action = policy.mode(outputs) if greedy else policy.sample(outputs, policy.noise(key, ()))
         return policy.to_env(action), memory
 
-    return Parts(policy, actor, critic, init, collect, evaluate, start, act)
+    def probabilities(state: OnPolicyState, memory: Any, observation: Any) -> tuple[jax.Array, Any]:
+        outputs, memory = outputs_of(state, memory, observation)
+        return jax.nn.softmax(outputs), memory
+
+    is_discrete = isinstance(policy, Categorical)
+    return Parts(policy, actor, critic, init, collect, evaluate, start, act, probabilities if is_discrete else None)
 
 
 def policy_table(run: Any) -> np.ndarray:

@@ -166,5 +166,7 @@ def clipped_agent(
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
 
     steps = config.num_envs * config.rollout_length
-    info = AgentInfo(factory.agent_name, env, env_params, config, steps, config.total_updates, factory)
+    info = AgentInfo(
+        factory.agent_name, env, env_params, config, steps, config.total_updates, factory, policy=parts.probabilities
+    )
     return Agent(parts.init, update, parts.start, parts.act, info)

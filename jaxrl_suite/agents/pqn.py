@@ -146,7 +146,7 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
     def collect(key: jax.Array, state: PQNState, epsilon: jax.Array) -> tuple[PQNState, Batch, Metrics]:
         """A rollout of M steps in N environments, with targets."""
         key_explore, key_env = jax.random.split(key)
-        explored = exploration(key_explore, (config.rollout_length, config.num_envs), num_actions, epsilon)
+        explored = exploration(key_explore, (config.rollout_length, config.num_envs), epsilon)
         inputs = vector.draw(key_env, env_params, config.rollout_length)
 
         def choose(explored_t: Any, observation: Any) -> jax.Array:
@@ -194,7 +194,7 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
         values = q_values(state.params, observation)
         if greedy:
             return greedy_action(values), memory
-        return epsilon_greedy(exploration(key, (), num_actions, config.final_epsilon), values), memory
+        return epsilon_greedy(exploration(key, (), config.final_epsilon), values), memory
 
     steps = config.num_envs * config.rollout_length
     info = AgentInfo("pqn", env, env_params, config, steps, config.total_updates, pqn)

@@ -28,7 +28,7 @@ class Turns(NamedTuple):
 
     player: Callable[[Any, Any], jax.Array]
     legal: Callable[[Any, Any], jax.Array]
-    signs: tuple[float, float]
+    signs: tuple[float, ...]
 
 
 class GameEnv(BaseEnv):

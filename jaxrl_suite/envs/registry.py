@@ -202,4 +202,5 @@ register_family("grid", "jaxrl_suite.envs.gridworlds:make", "jaxrl_suite.envs.gr
 register_family("table", "jaxrl_suite.envs.table_env:make")
 register_family("linear", "jaxrl_suite.envs.tetris:make", "jaxrl_suite.envs.tetris:IDS")
 register_family("game", "jaxrl_suite.envs.game_env:make", "jaxrl_suite.envs.game_env:IDS")
+register_family("board", "jaxrl_suite.envs.board_env:make", "jaxrl_suite.envs.board_env:IDS")
 register_family("pgx", "jaxrl_suite.envs.pgx_env:make")

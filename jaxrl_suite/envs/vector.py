@@ -16,6 +16,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Environment
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.selection import select
 
 
 @struct.dataclass
@@ -60,11 +61,6 @@ class VectorStep(NamedTuple):
         return self.terminated | self.truncated
 
 
-def _select(mask: jax.Array, on_true: Any, on_false: Any) -> Any:
-    """Leaf by leaf `where`, the mask [N] broadcast over trailing axes. Works on typed keys too."""
-    return jax.tree.map(lambda t, f: jnp.where(mask.reshape(mask.shape + (1,) * (f.ndim - 1)), t, f), on_true, on_false)
-
-
 class VectorEnv:
     """`num_envs` copies of `env`.
 
@@ -105,7 +101,7 @@ class VectorEnv:
         if self.pool_size < self.num_envs:
             turn = (jnp.cumsum(done) - 1) % self.pool_size
             starts = jax.tree.map(lambda leaf: leaf[turn], starts)
-        observation, env_state = _select(done, starts, (final, env_state))
+        observation, env_state = select(done, starts, (final, env_state))
         episode_return, episode_length = state.episode_return + reward, state.episode_length + 1
         out = VectorStep(observation, reward, terminated, truncated, final, episode_return, episode_length)
         carried = VectorState(env_state, jnp.where(done, 0.0, episode_return), jnp.where(done, 0, episode_length))

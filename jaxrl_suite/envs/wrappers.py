@@ -17,7 +17,7 @@ from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.errors import ConfigError
 
 
-class _OnePerArguments(abc.ABCMeta):
+class OnePerArguments(abc.ABCMeta):
     """Calling the class again with equal arguments returns the same object."""
 
     _made: ClassVar[dict[Any, Any]] = {}
@@ -30,7 +30,7 @@ class _OnePerArguments(abc.ABCMeta):
         return cls._made[cache_key]
 
 
-class _Wrapper(BaseEnv, metaclass=_OnePerArguments):
+class _Wrapper(BaseEnv, metaclass=OnePerArguments):
     """A wrapper with parameters of its own. Spaces are those of `env`."""
 
     env: BaseEnv
@@ -151,7 +151,7 @@ class StatisticsState:
     episode_length: jax.Array
 
 
-class EpisodeStatistics(BaseEnv, metaclass=_OnePerArguments):
+class EpisodeStatistics(BaseEnv, metaclass=OnePerArguments):
     """Adds `info["episode_return"]` (undiscounted) and `info["episode_length"]`, up to and with this step.
 
     They are an episode's totals where it ended in this step. Parameters are those of the wrapped environment.

@@ -58,6 +58,10 @@ class DarkBoard(NoChance):
     def is_over(self, stones: tuple[int, ...]) -> bool:
         raise NotImplementedError
 
+    def winner(self, stones: tuple[int, ...]) -> int:
+        """0, 1 or EMPTY."""
+        raise NotImplementedError
+
 
 class DarkHex(DarkBoard):
     """Dark hex: player 0 joins the first and last row, player 1 the first and last column. No draws."""
@@ -72,8 +76,11 @@ class DarkHex(DarkBoard):
         value = 1.0 if self.winner(state.stones) == 0 else -1.0
         return value, -value
 
-    @functools.cache  # noqa: B019 (games live as long as the program)
     def winner(self, stones: tuple[int, ...]) -> int:
+        return self._joined(stones)
+
+    @functools.cache  # noqa: B019 (games live as long as the program)
+    def _joined(self, stones: tuple[int, ...]) -> int:
         size = self.size
         for player in (0, 1):
             line = [cell if player == 0 else cell * size for cell in range(size)]
@@ -101,13 +108,13 @@ class PhantomTicTacToe(DarkBoard):
         super().__init__(3, abrupt)
 
     def is_over(self, stones: tuple[int, ...]) -> bool:
-        return EMPTY not in stones or self._winner(stones) != EMPTY
+        return EMPTY not in stones or self.winner(stones) != EMPTY
 
     def returns(self, state: BoardState) -> tuple[float, float]:
-        value = {EMPTY: 0.0, 0: 1.0, 1: -1.0}[self._winner(state.stones)]
+        value = {EMPTY: 0.0, 0: 1.0, 1: -1.0}[self.winner(state.stones)]
         return value, -value
 
-    def _winner(self, stones: tuple[int, ...]) -> int:
+    def winner(self, stones: tuple[int, ...]) -> int:
         for a, b, c in self.LINES:
             if stones[a] == stones[b] == stones[c] != EMPTY:
                 return stones[a]

@@ -49,18 +49,18 @@ def turn_gae(
     player: jax.Array,
     last_player: jax.Array,
     done: jax.Array,
-    signs: tuple[float, float],
+    signs: tuple[float, ...],
     discount: jax.Array | float,
     gae_lambda: jax.Array | float,
 ) -> jax.Array:
-    """Generalised advantage estimates of two players who take turns, each from its own decisions alone.
+    """Generalised advantage estimates of players who take turns, each from its own decisions alone.
 
     A player's next value is that of its own next decision, and its reward all that is paid until then: what the other
     sees in between is not for it to know. After the rollout's end the other's value stands in, by sign.
 
     Args:
         reward: [T, N] float, player 0's. value: [T, N] float, of each decision to the player whose it is.
-        last_value, last_player: [N], of what follows the rollout. player: [T, N] ints, 0 or 1. done: [T, N] bool.
+        last_value, last_player: [N], of what follows the rollout. player: [T, N] ints. done: [T, N] bool.
         signs: what player 0's reward is multiplied with for each player. discount, gae_lambda: a decision.
 
     Returns:
@@ -71,7 +71,7 @@ def turn_gae(
     def backward(carry: Any, inputs: Any) -> tuple[Any, jax.Array]:
         reward_t, value_t, player_t, done_t = inputs
         paid, next_value, next_advantage = (jnp.where(done_t[:, None], 0.0, x) for x in carry)
-        is_mover = jax.nn.one_hot(player_t, 2, dtype=bool)
+        is_mover = jax.nn.one_hot(player_t, len(signs), dtype=bool)
         paid = paid + reward_t[:, None] * each
         delta = paid + discount * next_value - value_t[:, None]
         advantage = jnp.sum(jnp.where(is_mover, delta + discount * gae_lambda * next_advantage, 0.0), axis=1)
@@ -82,7 +82,7 @@ def turn_gae(
         )
         return carry, advantage
 
-    zeros = jnp.zeros((value.shape[1], 2), value.dtype)
+    zeros = jnp.zeros((value.shape[1], len(signs)), value.dtype)
     start = (zeros, (last_value * each[last_player])[:, None] * each, zeros)
     return jax.lax.scan(backward, start, (reward, value, player, done), reverse=True)[1]
 

@@ -1,11 +1,13 @@
 """What agents that learn action values share: values of actions, exploration, and whose actions can be counted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.sampling import sample_index
 
 
 def value_of(values: jax.Array, action: jax.Array) -> jax.Array:
@@ -24,16 +26,35 @@ def linear_epsilon(step: jax.Array, config: Any) -> jax.Array:
     return 1.0 + progress * (config.final_epsilon - 1.0)
 
 
-def exploration(key: jax.Array, shape: tuple[int, ...], num_actions: int, epsilon: Any) -> tuple[jax.Array, jax.Array]:
-    """(whether to explore, bool; the random action, int32), both of `shape`, from one call for random numbers."""
+def exploration(key: jax.Array, shape: tuple[int, ...], epsilon: Any) -> tuple[jax.Array, jax.Array]:
+    """(whether to explore, bool; which action then, uniform in [0, 1)), both of `shape`, from one call."""
     chance, choice = jax.random.uniform(key, (2, *shape))
-    return chance < epsilon, (choice * num_actions).astype(jnp.int32)
+    return chance < epsilon, choice
 
 
-def epsilon_greedy(explored: tuple[jax.Array, jax.Array], values: jax.Array) -> jax.Array:
-    """int32 [...]: the best action by `values` [..., A], or the random one where `exploration` says so."""
-    explores, random_action = explored
+def epsilon_greedy(explored: tuple[jax.Array, jax.Array], values: jax.Array, legal: Any = None) -> jax.Array:
+    """int32 [...]: the best action by `values` [..., A], or a random one where `exploration` says so.
+
+    Args:
+        legal: bool [..., A], what may be drawn at random; None: all.
+    """
+    explores, choice = explored
+    if legal is None:
+        random_action = (choice * values.shape[-1]).astype(jnp.int32)
+    else:
+        random_action = sample_index(legal.astype(choice.dtype), choice)
     return jnp.where(explores, random_action, greedy_action(values))
+
+
+def legal_actions(env: Any, env_params: Any) -> Callable[[Any], Any]:
+    """Of observations [..., ]: which actions are legal, bool [..., A], or None where the environment is no game."""
+    turns = getattr(env, "turns", None)
+    return lambda observation: None if turns is None else turns.legal(observation, env_params)
+
+
+def among_legal(values: jax.Array, legal: Any) -> jax.Array:
+    """Action values, those of illegal actions so low that none is the best."""
+    return values if legal is None else jnp.where(legal, values, jnp.finfo(values.dtype).min)
 
 
 def check_discrete(name: str, env: Any, env_params: Any) -> None:

@@ -1,0 +1,156 @@
+"""Search at decision time that does what one more update of learning would do: MDS, MMDS, and greedy search.
+
+Sokota et al., The Update-Equivalence Framework for Decision-Time Planning, ICLR 2024 (arXiv 2304.13138), algorithm 1.
+At a decision point h of the searching player, with a blueprint policy pi for everybody:
+    sample histories from P_pi(. | h);
+    for every legal action, the same histories: force it, then all play pi to the end; q^(a) is the mean return;
+    play U(pi(h), q^), the local update U: of mirror descent in common-payoff games (MDS), of magnetic mirror descent in
+    zero-sum games (MMDS), the best action (Monte Carlo search).
+The next decision starts from the blueprint again. An agent that searches is an agent: its state holds the blueprint's,
+its memory what each player believes.
+
+Symbols: A actions, N particles, P players; eta step size, alpha temperature.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxrl_suite.agent import Agent, Metrics
+from jaxrl_suite.config import static, sweepable, validate
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.beliefs import Particles, no_particles, updated
+from jaxrl_suite.learning.local_updates import greedy_step, magnetic_step, safe_log
+from jaxrl_suite.learning.playing import Games, played_on, stepped
+
+
+@struct.dataclass
+class SearchConfig:
+    """Settings of search. Its floats are in the agent's state too, and can differ from member to member there."""
+
+    step_size: float = sweepable(10.0, "of the local update", symbol="eta", low=0)
+    temperature: float = sweepable(
+        0.0, "pull of a uniform magnet; 0: mirror descent. From a uniform blueprint eta / (1 + eta alpha) alone counts",
+        symbol="alpha", low=0,
+    )  # fmt: skip
+    update: str = static("magnetic", "local update; greedy: the best action", choices=("magnetic", "greedy"))
+    num_particles: int = static(10, "histories that are kept", symbol="N", source="the paper, phantom games", low=1)
+    num_rollouts: int = static(1, "of each history and action", low=1)
+    resample: bool = static(True, "surviving histories are drawn back to N, with replacement, before each search")
+    greedy_rollouts: bool = static(False, "all play the blueprint's most likely action in rollouts")
+
+
+class SearchState(NamedTuple):
+    """blueprint: its agent's state. step_size, temperature: float32."""
+
+    blueprint: Any
+    step_size: jax.Array
+    temperature: jax.Array
+
+
+class Searched(NamedTuple):
+    """What a search found. values: float32 [A], mean returns to the searcher, NaN where illegal, or with no particle
+    left. blueprint, policy: [A], before and after the update. num_alive: int32, particles the values are of."""
+
+    values: jax.Array
+    blueprint: jax.Array
+    policy: jax.Array
+    num_alive: jax.Array
+
+
+SearchStep = Callable[[jax.Array, SearchState, Any, Any], tuple[Searched, Any]]
+
+
+@functools.cache
+def search(blueprint: Agent, config: SearchConfig | None = None) -> Agent:
+    """An agent that searches at each of its decisions; what it updates is its blueprint.
+
+    Args:
+        blueprint: an agent in a game (`env.turns`) whose `info.policy` is known and needs no memory.
+
+    Raises:
+        ConfigError: for another agent, or a setting out of range.
+    """
+    config = SearchConfig() if config is None else config
+    look = searcher(blueprint, config)
+    turns, env, env_params = blueprint.info.env.turns, blueprint.info.env, blueprint.info.env_params
+
+    def state_of(inner: Any) -> SearchState:
+        return SearchState(inner, jnp.float32(config.step_size), jnp.float32(config.temperature))
+
+    def init(key: jax.Array) -> SearchState:
+        return state_of(blueprint.init(key))
+
+    def update(key: jax.Array, state: SearchState, step: jax.Array) -> tuple[SearchState, Metrics]:
+        inner, metrics = blueprint.update(key, state.blueprint, step)
+        return state._replace(blueprint=inner), metrics
+
+    def start(key: jax.Array, state: SearchState) -> Any:
+        nothing = no_particles(env, env_params, config.num_particles)
+        return jax.tree.map(lambda x: jnp.stack([x] * len(turns.signs)), nothing)
+
+    def act(key: jax.Array, state: SearchState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+        key_search, key_act = jax.random.split(key)
+        player = turns.player(observation, env_params)
+        found, mine = look(key_search, state, jax.tree.map(lambda x: x[player], memory), observation)
+        drawn = jax.random.categorical(key_act, safe_log(found.policy))
+        action = (jnp.argmax(found.policy) if greedy else drawn).astype(jnp.int32)
+        memory = jax.tree.map(lambda x, new: x.at[player].set(new), memory, mine._replace(action=action))
+        return action, memory
+
+    return Agent(init, update, start, act, dataclasses.replace(blueprint.info, policy=None, finish=None))
+
+
+def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
+    """The search itself: (key, state, the player's Particles, observation) -> (Searched, Particles)."""
+    validate(config)
+    env, env_params, policy_of = blueprint.info.env, blueprint.info.env_params, blueprint.info.policy
+    if not hasattr(env, "turns"):
+        raise ConfigError(f"search: {env.id}: must be a game, with turns")
+    if policy_of is None:
+        raise ConfigError(f"search: blueprint {blueprint.info.name}: must know its policy (AgentInfo.policy)")
+    if jax.tree.leaves(jax.eval_shape(lambda key: blueprint.start(key, blueprint.init(key)), jax.random.key(0))):
+        raise ConfigError(f"search: blueprint {blueprint.info.name}: must have no memory")
+
+    def look(key: jax.Array, state: SearchState, particles: Particles, observation: Any) -> tuple[Searched, Particles]:
+        key_belief, key_rollouts = jax.random.split(key)
+        policy = jax.vmap(lambda seen: policy_of(state.blueprint, (), seen)[0])
+        particles, seen = updated(env, env_params, key_belief, particles, observation, policy, config.resample)
+        legal = env.turns.legal(observation, env_params)
+        values = action_values(key_rollouts, particles, seen, policy)
+        sign = jnp.asarray(env.turns.signs, jnp.float32)[env.turns.player(observation, env_params)]
+        values = jnp.where(legal, sign * values, jnp.nan)
+        before = policy_of(state.blueprint, (), observation)[0].astype(jnp.float32)
+        q = jnp.where(jnp.isnan(values), 0.0, values)
+        if config.update == "greedy":
+            after = greedy_step(safe_log(before), q, legal & (before > 0))
+        else:
+            after = magnetic_step(safe_log(before), q, state.step_size, state.temperature, None, legal & (before > 0))
+        num_alive = jnp.sum(particles.is_alive)
+        after = jnp.where(num_alive > 0, jnp.exp(after) * legal, before)
+        return Searched(values, before, after, num_alive), particles
+
+    def action_values(key: jax.Array, particles: Particles, seen: Any, policy: Any) -> jax.Array:
+        """[A], player 0's mean return after each action, over particles and rollouts; NaN with no particle left."""
+        count, num_actions = particles.is_alive.shape[0], int(env.action_space(env_params).n)
+        actions = jnp.arange(num_actions, dtype=jnp.int32)
+
+        def one(key: jax.Array, state: Any, seen: Any) -> jax.Array:
+            """A rollout of each action from one history, all with the same random numbers."""
+            key_step, key_play = jax.random.split(key)
+            state, seen = jax.tree.map(lambda x: jnp.broadcast_to(x, (num_actions, *x.shape)), (state, seen))
+            games = Games(state, seen, jnp.zeros(num_actions, bool), jnp.zeros(num_actions))
+            games = stepped(env, env_params, key_step, games, actions)
+            return played_on(env, env_params, key_play, games, policy, greedy=config.greedy_rollouts).reward
+
+        keys = jax.random.split(key, (count, config.num_rollouts))
+        returns = jax.vmap(jax.vmap(one, (0, None, None)))(keys, particles.state, seen)
+        weight = particles.is_alive.astype(returns.dtype)
+        return weight @ jnp.mean(returns, axis=1) / jnp.sum(weight)
+
+    return look

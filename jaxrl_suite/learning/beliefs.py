@@ -1,0 +1,76 @@
+"""What a player that searches believes: a particle filter over whole games, for games of perfect recall.
+
+Sokota et al., The Update-Equivalence Framework for Decision-Time Planning, ICLR 2024 (arXiv 2304.13138), section 5;
+the paper leaves the filter's conventions open, these are ours. N copies of the game are played along: the owner's own
+actions in all of them, the other players' by the blueprint; those that show the owner something else than what it sees
+are dropped. As observations have all that was seen before in them, survivors are samples of the exact posterior.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.learning.playing import Games, Policy, played_on, started, stepped
+from jaxrl_suite.selection import select
+
+
+class Particles(NamedTuple):
+    """state: of the games, [N, ...], as the owner last saw them. is_alive: bool [N]. action: int32, what the owner then
+    did. has_begun: bool, whether it has seen anything yet."""
+
+    state: Any
+    is_alive: jax.Array
+    action: jax.Array
+    has_begun: jax.Array
+
+
+def no_particles(env: Any, env_params: Any, count: int) -> Particles:
+    """Before the owner's first decision."""
+    shapes = jax.eval_shape(env.reset, jax.random.key(0), env_params)[1]
+    state = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
+    return Particles(state, jnp.zeros(count, bool), jnp.int32(0), jnp.asarray(False))
+
+
+def updated(
+    env: Any, env_params: Any, key: jax.Array, particles: Particles, observation: Any, policy: Policy, resample: bool
+) -> tuple[Particles, Any]:
+    """The belief at the owner's next decision, and what the particles show, [N, ...].
+
+    Args:
+        observation: what the owner sees. policy: of the other players, of observations [B, ...].
+        resample: survivors are drawn with replacement, back to N; else the dropped stay dropped.
+    """
+    count = particles.is_alive.shape[0]
+    key_start, key_step, key_play, key_draw = jax.random.split(key, 4)
+    player = env.turns.player
+    owner = player(observation, env_params)
+
+    def one(particle: Any, key_start: jax.Array, key_step: jax.Array, key_play: jax.Array) -> Games:
+        """A batch of one game: particles share no random numbers."""
+        new = started(env, env_params, key_start[None])
+        old = jax.tree.map(lambda x: x[None], particle), new.observation
+        old = Games(*old, new.is_over, new.reward)
+        further = stepped(env, env_params, key_step, old, particles.action[None])
+        games = select(particles.has_begun[None], further, new)
+        waits = lambda seen: player(seen, env_params) == owner  # noqa: E731
+        games = played_on(env, env_params, key_play, games, policy, waits)
+        return jax.tree.map(lambda x: x[0], games)
+
+    keys = (jax.random.split(k, count) for k in (key_start, key_step, key_play))
+    games = jax.vmap(one)(particles.state, *keys)
+    is_same = jax.tree.map(lambda x, y: jnp.all(x == y, axis=tuple(range(1, x.ndim))), games.observation, observation)
+    is_alive = ~games.is_over & (particles.is_alive | ~particles.has_begun) & jax.tree.reduce(jnp.logical_and, is_same)
+    state, seen = games.state, games.observation
+    if resample:
+        drawn = survivor(key_draw, is_alive)
+        state, seen = jax.tree.map(lambda x: x[drawn], (state, seen))
+        is_alive = jnp.broadcast_to(jnp.any(is_alive), is_alive.shape)
+    return Particles(state, is_alive, particles.action, jnp.asarray(True)), seen
+
+
+def survivor(key: jax.Array, is_alive: jax.Array) -> jax.Array:
+    """int32 [N]: N draws, with replacement, of those alive; anything where none is."""
+    ordered = jnp.cumsum(is_alive)
+    chosen = jnp.floor(jax.random.uniform(key, is_alive.shape) * ordered[-1]).astype(ordered.dtype)
+    return jnp.minimum(jnp.sum(ordered <= chosen[:, None], axis=1), len(is_alive) - 1).astype(jnp.int32)

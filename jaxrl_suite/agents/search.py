@@ -42,6 +42,7 @@ class SearchConfig:
     num_particles: int = static(10, "histories that are kept", symbol="N", source="the paper, phantom games", low=1)
     num_rollouts: int = static(1, "of each history and action", low=1)
     resample: bool = static(True, "surviving histories are drawn back to N, with replacement, before each search")
+    share_randomness: bool = static(True, "rollouts of all actions from one history have the same random numbers")
     greedy_rollouts: bool = static(False, "all play the blueprint's most likely action in rollouts")
 
 
@@ -119,10 +120,10 @@ def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
 
     def look(key: jax.Array, state: SearchState, particles: Particles, observation: Any) -> tuple[Searched, Particles]:
         key_belief, key_rollouts = jax.random.split(key)
-        policy = jax.vmap(lambda seen: policy_of(state.blueprint, (), seen)[0])
-        particles, seen = updated(env, env_params, key_belief, particles, observation, policy, config.resample)
+        policy = lambda seen: policy_of(state.blueprint, (), seen)[0]  # noqa: E731
+        particles = updated(env, env_params, key_belief, particles, observation, policy, config.resample)
         legal = env.turns.legal(observation, env_params)
-        values = action_values(key_rollouts, particles, seen, policy)
+        values = action_values(key_rollouts, particles, policy)
         sign = jnp.asarray(env.turns.signs, jnp.float32)[env.turns.player(observation, env_params)]
         values = jnp.where(legal, sign * values, jnp.nan)
         before = policy_of(state.blueprint, (), observation)[0].astype(jnp.float32)
@@ -135,21 +136,27 @@ def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
         after = jnp.where(num_alive > 0, jnp.exp(after) * legal, before)
         return Searched(values, before, after, num_alive), particles
 
-    def action_values(key: jax.Array, particles: Particles, seen: Any, policy: Any) -> jax.Array:
+    def action_values(key: jax.Array, particles: Particles, policy: Any) -> jax.Array:
         """[A], player 0's mean return after each action, over particles and rollouts; NaN with no particle left."""
         count, num_actions = particles.is_alive.shape[0], int(env.action_space(env_params).n)
         actions = jnp.arange(num_actions, dtype=jnp.int32)
 
-        def one(key: jax.Array, state: Any, seen: Any) -> jax.Array:
-            """A rollout of each action from one history, all with the same random numbers."""
+        def rollouts(key: jax.Array, state: Any, actions: jax.Array) -> jax.Array:
+            """From one history a rollout of each of [B] actions, all with the same random numbers."""
             key_step, key_play = jax.random.split(key)
-            state, seen = jax.tree.map(lambda x: jnp.broadcast_to(x, (num_actions, *x.shape)), (state, seen))
-            games = Games(state, seen, jnp.zeros(num_actions, bool), jnp.zeros(num_actions))
+            state = jax.tree.map(lambda x: jnp.broadcast_to(x, (*actions.shape, *x.shape)), state)
+            games = Games(state, jnp.zeros(actions.shape, bool), jnp.zeros(actions.shape))
             games = stepped(env, env_params, key_step, games, actions)
             return played_on(env, env_params, key_play, games, policy, greedy=config.greedy_rollouts).reward
 
+        def one(key: jax.Array, state: Any) -> jax.Array:
+            if config.share_randomness:
+                return rollouts(key, state, actions)
+            keys = jax.random.split(key, num_actions)
+            return jax.vmap(rollouts, (0, None, 0))(keys, state, actions[:, None])[:, 0]
+
         keys = jax.random.split(key, (count, config.num_rollouts))
-        returns = jax.vmap(jax.vmap(one, (0, None, None)))(keys, particles.state, seen)
+        returns = jax.vmap(jax.vmap(one, (0, None)))(keys, particles.state)
         weight = particles.is_alive.astype(returns.dtype)
         return weight @ jnp.mean(returns, axis=1) / jnp.sum(weight)
 

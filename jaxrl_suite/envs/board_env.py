@@ -47,10 +47,9 @@ class Boards(NamedTuple):
 class BoardEnv(BaseEnv):
     """A board game in the dark. An illegal attempt is played as the lowest legal one.
 
-    Observations show all that the mover knows, in the order in which it came to know it. `raw`, int8 [cells + 1]: for
-    each cell the number of the attempt there (1, 2, ...), negative where the other's stone was in the way, 0 for none;
-    and whose turn it is. Else float32: which cells are empty in the mover's view, which hold its stones, which the
-    other's, [3 cells]; for each of the mover's attempts the cell, one-hot [cells x cells]; whose turn it is.
+    Observations show all that the mover knows, in the order in which it came to know it. Which cells are empty in its
+    view, which hold its stones, which the other's, [3 cells]; its attempts; whose turn it is. In `raw`, int8, attempts
+    are numbers 1, 2, ... by cell, 0 for none, [cells]; else, float32, the cell of each attempt one-hot [cells x cells].
     """
 
     def __init__(self, id: str, rules: DarkBoard, observation: str = "auto"):
@@ -60,11 +59,10 @@ class BoardEnv(BaseEnv):
         self.id, self.rules, self.observation = id, rules, observation
         self.default_params = BoardParams(2 * self.cells - 1)
         self.wins = (winning_sets(rules, 0), winning_sets(rules, 1))
-        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0))
+        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0), self._seen)
 
     def _legal(self, observation: jax.Array, params: Any) -> jax.Array:
-        empty = observation[..., : self.cells]
-        return empty == 0 if self.observation == "raw" else empty > 0
+        return observation[..., : self.cells] > 0
 
     def observed_as(self, observation: str) -> "BoardEnv":
         if observation not in ("auto", "raw"):
@@ -75,7 +73,7 @@ class BoardEnv(BaseEnv):
         from gymnax.environments import spaces
 
         if self.observation == "raw":
-            return spaces.Box(-self.cells, self.cells, (self.cells + 1,), jnp.int8)
+            return spaces.Box(0, self.cells, (4 * self.cells + 1,), jnp.int8)
         return spaces.Box(0.0, 1.0, (3 * self.cells + self.cells**2 + 1,), jnp.float32)
 
     def action_space(self, params: Any) -> Any:
@@ -90,7 +88,7 @@ class BoardEnv(BaseEnv):
 
     def _advance(self, key: jax.Array, state: Boards, action: Any, params: Any) -> tuple[Any, ...]:
         is_first = state.turn == 0
-        mine, found, order = (_mover(is_first, pair) for pair in (state.stones, state.found, state.order))
+        mine, found = _mover(is_first, state.stones), _mover(is_first, state.found)
         theirs = jnp.where(is_first, state.stones[1], state.stones[0])
         full = (1 << self.cells) - 1
         legal = full & ~(mine | found)
@@ -100,7 +98,10 @@ class BoardEnv(BaseEnv):
         is_free = (theirs & cell) == 0
         attempt = jax.lax.population_count(mine | found) + 1
         is_here = ((cell >> jnp.arange(self.cells)) & 1).astype(bool)
-        order = jnp.where(is_here, attempt.astype(jnp.int8), order)
+        # Each player's order depends on itself alone: where nobody looks at it, it is not computed.
+        first, second = (
+            jnp.where(is_here & (state.turn == p), attempt.astype(jnp.int8), x) for p, x in enumerate(state.order)
+        )
         mine, found = jnp.where(is_free, mine | cell, mine), jnp.where(is_free, found, found | cell)
         has_won = jnp.where(is_first, _holds(mine, self.wins[0]), _holds(mine, self.wins[1]))
         is_over = has_won | ((mine | theirs) == full)
@@ -108,7 +109,7 @@ class BoardEnv(BaseEnv):
         state = Boards(
             _with_mover(is_first, mine, state.stones),
             _with_mover(is_first, found, state.found),
-            _with_mover(is_first, order, state.order),
+            (first, second),
             turn,
         )
         reward = jnp.where(has_won, jnp.where(is_first, 1.0, -1.0), 0.0)
@@ -118,11 +119,13 @@ class BoardEnv(BaseEnv):
         is_first = state.turn == 0
         mine, found, order = (_mover(is_first, pair) for pair in (state.stones, state.found, state.order))
         own, other = (((cells >> jnp.arange(self.cells)) & 1).astype(bool) for cells in (mine, found))
-        if self.observation == "raw":
-            return jnp.append(jnp.where(other, -order, order), state.turn.astype(jnp.int8))
-        attempts = jax.nn.one_hot(order - 1, self.cells, axis=0, dtype=jnp.float32).reshape(-1)
+        dtype = jnp.int8 if self.observation == "raw" else jnp.float32
+        attempts = order if self.observation == "raw" else jax.nn.one_hot(order - 1, self.cells, axis=0).reshape(-1)
         parts = (~(own | other), own, other, attempts, state.turn[None])
-        return jnp.concatenate([part.astype(jnp.float32) for part in parts])
+        return jnp.concatenate([part.astype(dtype) for part in parts])
+
+    def _seen(self, state: Boards, params: Any) -> jax.Array:
+        return self._observe(state)
 
 
 def winning_sets(rules: DarkBoard, player: int) -> np.ndarray:

@@ -20,15 +20,17 @@ from jaxrl_suite.sampling import sample_index
 
 
 class Turns(NamedTuple):
-    """What learners in self-play ask of a game, of observations [..., I] or numbers [...].
+    """What learners in self-play, and search, ask of a game.
 
-    player(observation, params) -> int32, whose turn it is. legal(observation, params) -> bool [..., A]. signs: what
-    player 0's reward is multiplied with for each player.
+    player(observation, params) -> int32 [...], whose turn it is. legal(observation, params) -> bool [..., A]. signs:
+    what player 0's reward is multiplied with for each player. observe(state, params): what the player whose turn it is
+    sees, of one state; the rest are of observations with any leading axes.
     """
 
     player: Callable[[Any, Any], jax.Array]
     legal: Callable[[Any, Any], jax.Array]
     signs: tuple[float, ...]
+    observe: Callable[[Any, Any], Any]
 
 
 class GameEnv(BaseEnv):
@@ -42,7 +44,8 @@ class GameEnv(BaseEnv):
         self.id, self.default_params, self.observation = id, game, observation
         is_shared = np.allclose(game.ends[:, 0], game.ends[:, 1])
         if game.is_zero_sum or is_shared:
-            self.turns = Turns(self._player, self._legal, (1.0, -1.0 if game.is_zero_sum else 1.0))
+            signs = (1.0, -1.0 if game.is_zero_sum else 1.0)
+            self.turns = Turns(self._player, self._legal, signs, lambda state, params: self._observe(state[0], params))
 
     def _player(self, observation: jax.Array, params: Game) -> jax.Array:
         return jnp.asarray(params.player)[state_number(observation)]

@@ -46,7 +46,7 @@ class PgxEnv(BaseEnv):
             raise ConfigError(f"{id}: has {game.num_players} players; must be a game of two")
         self.id, self.default_params, self.game = id, PgxParams(), game
         self.size = int(np.prod(game.observation_shape)) + game.num_actions + 1
-        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0))
+        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0), self._seen)
 
     def _legal(self, observation: jax.Array, params: Any) -> jax.Array:
         return observation[..., -1 - self.game.num_actions : -1] > 0
@@ -73,6 +73,9 @@ class PgxEnv(BaseEnv):
         stage, is_over = stage + 1, after.terminated | after.truncated
         is_cut = (stage >= params.max_steps_in_episode) & ~is_over
         return self._observe(after, first), (after, first, stage), after.rewards[first], is_over, is_cut, {}
+
+    def _seen(self, state: Any, params: Any) -> jax.Array:
+        return self._observe(*state[:2])
 
     def _observe(self, state: Any, first: jax.Array) -> jax.Array:
         parts = (state.observation.reshape(-1), state.legal_action_mask, (state.current_player != first)[None])

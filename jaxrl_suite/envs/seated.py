@@ -55,7 +55,10 @@ class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
         self.id = f"{env.id}+against({player.info.name}, seat {seat})"
         self.sign = turns.signs[seat]
         self.turns = Turns(
-            lambda o, p: jnp.zeros_like(turns.player(o, p.env)), lambda o, p: turns.legal(o, p.env), (1.0,)
+            lambda o, p: jnp.zeros_like(turns.player(o, p.env)),
+            lambda o, p: turns.legal(o, p.env),
+            (1.0,),
+            lambda s, p: turns.observe(s.env, p.env),
         )
 
     def wrap_params(self, params: Any, player: Any) -> SeatedParams:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite.learning.playing import Games, Policy, played_on, started, stepped
+from jaxrl_suite.learning.playing import Games, Policy, observed, played_on, started, stepped
 from jaxrl_suite.selection import select
 
 
@@ -34,11 +34,11 @@ def no_particles(env: Any, env_params: Any, count: int) -> Particles:
 
 def updated(
     env: Any, env_params: Any, key: jax.Array, particles: Particles, observation: Any, policy: Policy, resample: bool
-) -> tuple[Particles, Any]:
-    """The belief at the owner's next decision, and what the particles show, [N, ...].
+) -> Particles:
+    """The belief at the owner's next decision.
 
     Args:
-        observation: what the owner sees. policy: of the other players, of observations [B, ...].
+        observation: what the owner sees. policy: of the other players.
         resample: survivors are drawn with replacement, back to N; else the dropped stay dropped.
     """
     count = particles.is_alive.shape[0]
@@ -49,8 +49,7 @@ def updated(
     def one(particle: Any, key_start: jax.Array, key_step: jax.Array, key_play: jax.Array) -> Games:
         """A batch of one game: particles share no random numbers."""
         new = started(env, env_params, key_start[None])
-        old = jax.tree.map(lambda x: x[None], particle), new.observation
-        old = Games(*old, new.is_over, new.reward)
+        old = Games(jax.tree.map(lambda x: x[None], particle), new.is_over, new.reward)
         further = stepped(env, env_params, key_step, old, particles.action[None])
         games = select(particles.has_begun[None], further, new)
         waits = lambda seen: player(seen, env_params) == owner  # noqa: E731
@@ -59,14 +58,15 @@ def updated(
 
     keys = (jax.random.split(k, count) for k in (key_start, key_step, key_play))
     games = jax.vmap(one)(particles.state, *keys)
-    is_same = jax.tree.map(lambda x, y: jnp.all(x == y, axis=tuple(range(1, x.ndim))), games.observation, observation)
+    seen = observed(env, env_params, games)
+    is_same = jax.tree.map(lambda x, y: jnp.all(x == y, axis=tuple(range(1, x.ndim))), seen, observation)
     is_alive = ~games.is_over & (particles.is_alive | ~particles.has_begun) & jax.tree.reduce(jnp.logical_and, is_same)
-    state, seen = games.state, games.observation
+    state = games.state
     if resample:
         drawn = survivor(key_draw, is_alive)
-        state, seen = jax.tree.map(lambda x: x[drawn], (state, seen))
+        state = jax.tree.map(lambda x: x[drawn], state)
         is_alive = jnp.broadcast_to(jnp.any(is_alive), is_alive.shape)
-    return Particles(state, is_alive, particles.action, jnp.asarray(True)), seen
+    return Particles(state, is_alive, particles.action, jnp.asarray(True))
 
 
 def survivor(key: jax.Array, is_alive: jax.Array) -> jax.Array:

@@ -33,6 +33,7 @@ def evaluate(
     episodes: int = 64,
     greedy: bool = True,
     max_steps: int | None = None,
+    env: Any = None,
     env_params: Any = None,
 ) -> Evaluation:
     """Plays `episodes` whole episodes with every member of `state`, each from its seed's own evaluation stream.
@@ -42,20 +43,24 @@ def evaluate(
         seeds: [seed] the seeds of that axis.
         greedy: the policy's mode instead of a sample.
         max_steps: limit on the length of an episode; needed only where the environment has no time limit.
+        env: environment to play in instead of the agent's own, with `env_params` of its own: a game from one seat.
         env_params: parameters to play under, instead of the agent's own.
 
     Raises:
-        ConfigError: if `episodes` or `max_steps` is not positive, or the environment's limit is unknown.
+        ConfigError: if `env` comes without its parameters, `episodes` or `max_steps` is not positive, or the
+            environment's limit is unknown.
     """
     if episodes < 1:
         raise ConfigError(f"episodes = {episodes}: must be >= 1")
+    if env is not None and env_params is None:
+        raise ConfigError(f"env = {env.id}: must come with env_params")
     params = agent.info.env_params if env_params is None else env_params
     limit = time_limit(params) if max_steps is None else max_steps
     if limit < 1:
         raise ConfigError(f"max_steps = {limit}: must be >= 1")
     with precision(agent.info.precision):
         keys = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(seeds), jnp.uint32))
-        play = _player(agent, episodes, greedy)
+        play = _player(agent, agent.info.env if env is None else env, episodes, greedy)
         returns, lengths, ended = play(keys, state, params, jnp.int32(limit))
         return Evaluation(np.asarray(returns), np.asarray(lengths), np.asarray(ended))
 
@@ -74,9 +79,7 @@ def time_limit(params: Any) -> int:
 
 
 @functools.lru_cache(maxsize=32)
-def _player(agent: Agent, episodes: int, greedy: bool) -> Any:
-    env = agent.info.env
-
+def _player(agent: Agent, env: Any, episodes: int, greedy: bool) -> Any:
     def episode(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
         key_start, key_reset, key_steps = jax.random.split(key, 3)
         observation, env_state = env.reset(key_reset, params)

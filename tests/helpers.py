@@ -146,3 +146,10 @@ def metrics_in_game(agent: str, name: str, updates: int, **config: Any) -> dict[
 def at_iterations(values: Any, *iterations: int) -> list[Any]:
     """Of a metric [iteration], counted from 1."""
     return [values[t - 1] for t in iterations]
+
+
+def random_play(env: Any, params: Any, episodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(player 0's returns, whether each game ended) of uniform play."""
+    agent = jrl.agents.uniform_play(env, params)
+    found = jrl.evaluate(agent, jnp.zeros(1), seeds=[0], episodes=episodes, greedy=False)
+    return found.returns[0], found.ended[0]

@@ -95,6 +95,6 @@ def table_play(env: Any, env_params: Any, config: FixedConfig) -> Agent:
         return softmax_policy(jnp.zeros(legal.shape), legal)
 
     def probabilities(state: Any, observation: Any) -> jax.Array:
-        return state[state_number(observation)]
+        return jnp.asarray(state)[state_number(observation)]
 
     return _fixed(table_play, env, env_params, config, init, probabilities, "float64")

@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "standard": {},
     "7-card-4-hint": {"hand_size": 7, "hints": 4},
     "small": {"colors": 2, "hand_size": 2, "hints": 3, "lives": 1},
-    "tiny": {"colors": 2, "ranks": 2, "hand_size": 2, "hints": 2, "lives": 1},
+    "tiny": {"colors": 2, "ranks": 2, "hand_size": 2, "hints": 2, "lives": 2},
 }
 """What each name's game changes of the standard one. `tiny` has 8 cards and at most 11 turns, for exact beliefs."""
 
@@ -136,7 +136,7 @@ def _hands(rules: HanabiRules, state: HanabiState, seats: jax.Array) -> tuple[ja
 
 
 def _board(rules: HanabiRules, state: HanabiState) -> tuple[jax.Array, ...]:
-    number = np.concatenate([np.arange(count) for count in rules.full_counts])
+    number = jnp.asarray(np.concatenate([np.arange(count) for count in rules.full_counts]))
     types = np.repeat(np.arange(rules.num_types), rules.full_counts)
     return (
         jnp.arange(rules.num_undealt) < rules.num_cards - state.position,
@@ -198,6 +198,6 @@ def make(id: str, **options: Any) -> HanabiEnv:
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of {id}", option, known)
-    chosen: dict[str, Any] = PRESETS[name] | options
-    is_crowded = chosen.get("players", 2) in (4, 5)
-    return HanabiEnv(id, HanabiRules(**{"hand_size": 4 if is_crowded else 5} | chosen))
+    is_crowded = options.get("players", 2) in (4, 5)
+    chosen: dict[str, Any] = {"hand_size": 4 if is_crowded else 5, **PRESETS[name], **options}
+    return HanabiEnv(id, HanabiRules(**chosen))

@@ -1,7 +1,7 @@
 """The rules of Hanabi (Bard et al., The Hanabi Challenge, AIJ 2020) for any numbers of players, cards and tokens.
 
-Pure functions of one game; `vmap` for more. P: players, C: colours, R: ranks, H: cards in a hand, K = C R types of card,
-D: cards in the deck, A: actions. A card is the number colour * R + rank, ranks from 0; K stands for no card.
+Pure functions of one game; `vmap` for more. P: players, C: colours, R: ranks, H: cards in a hand, K = C R: types of
+card, D: cards in the deck, A: actions. A card is the number colour * R + rank, ranks from 0; K stands for no card.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ class HanabiRules:
     @property
     def copies(self) -> tuple[int, ...]:
         """How many cards of each rank a colour has, [R]: 3 of the first, 1 of the last, 2 of those between."""
-        return (3, 2, 2, 2, 1)[: self.ranks - 1] + (1 if self.ranks > 1 else 3,)
+        return (3, *(2,) * (self.ranks - 2), 1) if self.ranks > 1 else (3,)
 
     @property
     def num_types(self) -> int:

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "sqirl": "sqirl_speed",
     "nora": "nora_speed",
     "games": "games_speed",
+    "hanabi": "hanabi_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -138,13 +138,13 @@ def test_a_run_on_a_large_game_is_found_again_by_name(tmp_path):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(0, 10_000), st.floats(0, 1), st.floats(0, 1))
-def test_advantages_of_players_who_take_turns(seed, discount, decay):
+@given(st.integers(0, 10_000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([(1.0, -1.0), (1.0, 1.0, 1.0)]))
+def test_advantages_of_players_who_take_turns(seed, discount, decay, signs):
     """By a slow loop: each player's own decisions alone, rewards in between added up."""
     rng, steps = np.random.default_rng(seed), 12
     reward, value = rng.normal(size=(steps, 1)), rng.normal(size=(steps, 1))
-    player, done = rng.integers(2, size=(steps, 1)), rng.random((steps, 1)) < 0.2
-    last_value, last_player, signs = rng.normal(size=1), rng.integers(2, size=1), (1.0, -1.0)
+    player, done = rng.integers(len(signs), size=(steps, 1)), rng.random((steps, 1)) < 0.2
+    last_value, last_player = rng.normal(size=1), rng.integers(len(signs), size=1)
     with jrl.float64():
         found = turn_gae(
             *map(jnp.asarray, (reward, value, last_value, player, last_player, done)), signs, discount, decay

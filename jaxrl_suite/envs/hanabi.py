@@ -63,7 +63,10 @@ class HanabiEnv(BaseEnv):
         self.id, self.rules = id, rules
         self.default_params = HanabiParams(max_steps_in_episode=rules.longest)
         self.size = num_features(rules) + rules.num_actions + 1
-        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0,) * rules.players)
+        self.turns = Turns(self._player, self._legal, (1.0,) * rules.players, lambda state, _: self.observe(state))
+
+    def _player(self, observation: jax.Array, params: Any) -> jax.Array:
+        return observation[..., -1].astype(jnp.int32)
 
     def _legal(self, observation: jax.Array, params: Any) -> jax.Array:
         return observation[..., -1 - self.rules.num_actions : -1] > 0

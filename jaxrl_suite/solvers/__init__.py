@@ -11,6 +11,7 @@ from jaxrl_suite.lazy import lazy_names
 if TYPE_CHECKING:
     from jaxrl_suite.solvers.boards import board_values
     from jaxrl_suite.solvers.coverage import concentrability, feature_coverage, feature_partition
+    from jaxrl_suite.solvers.dark_boards import DarkResponses, dark_responses, dark_uniform_value
     from jaxrl_suite.solvers.dynamic_programming import (
         Evaluation,
         Solution,
@@ -69,6 +70,7 @@ _SAMPLE_COMPLEXITY = (
 )
 _EQUILIBRIA = ("agent_quantal_response", "nash_equilibrium", "quantal_response", "saddle_gap")
 _TREE_GAMES = ("best_response", "expected_returns", "exploitability", "nash_conv")
+_DARK_BOARDS = ("DarkResponses", "dark_responses", "dark_uniform_value")
 _HOMES = {
     "Evaluation": "dynamic_programming",
     "Solution": "dynamic_programming",
@@ -82,6 +84,7 @@ _HOMES = {
     "concentrability": "coverage",
     "feature_coverage": "coverage",
     "feature_partition": "coverage",
+    **dict.fromkeys(_DARK_BOARDS, "dark_boards"),
     "plan_value": "plans",
     **dict.fromkeys(_TREE_GAMES, "tree_games"),
     **dict.fromkeys(_EQUILIBRIA, "equilibria"),
@@ -90,6 +93,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DarkResponses",
     "Evaluation",
     "GorpHorizon",
     "Solution",
@@ -99,6 +103,8 @@ __all__ = [
     "board_values",
     "concentrability",
     "covering_length",
+    "dark_responses",
+    "dark_uniform_value",
     "effective_horizon_bound",
     "expected_returns",
     "exploitability",

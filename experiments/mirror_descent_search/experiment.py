@@ -12,10 +12,13 @@ from jaxrl_suite import results
 from jaxrl_suite.agents.on_policy import policy_table
 from jaxrl_suite.games import load, uniform_policy
 from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, Training
+from jaxrl_suite.reproduction.loading import import_file
 from jaxrl_suite.solvers import agent_quantal_response, exploitability, nash_equilibrium, quantal_response
 
 HERE = Path(__file__).parent
+search = import_file(HERE / "search.py", "jaxrl_experiments_mirror_descent_search_search")
 KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
+PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
 REFERENCE = "independent program, float64"
 GAMES = ("kuhn_poker", "dark_hex", "liars_dice", "leduc_poker")
 ANNEALED: dict[str, tuple[float, float]] = {
@@ -310,5 +313,8 @@ EXPERIMENT = Experiment(
         "sampled": sampled,
         "settings": settings,
         "networks": networks,
+        "boards": functools.partial(search.boards, KNOWN),
+        "head-to-head": functools.partial(search.head_to_head, KNOWN),
+        "exploitability": functools.partial(search.exploitability, PUBLISHED),
     },
 )

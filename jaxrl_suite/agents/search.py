@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxrl_suite.agent import Agent, Metrics
+from jaxrl_suite.agent import Agent, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable, validate
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Particles, no_particles, updated
@@ -77,7 +77,10 @@ def search(blueprint: Agent, config: SearchConfig | None = None) -> Agent:
     Raises:
         ConfigError: for another agent, or a setting out of range.
     """
-    config = SearchConfig() if config is None else config
+    return _search(blueprint, SearchConfig() if config is None else config)
+
+
+def _search(blueprint: Agent, config: SearchConfig) -> Agent:
     look = searcher(blueprint, config)
     turns, env, env_params = blueprint.info.env.turns, blueprint.info.env, blueprint.info.env_params
 
@@ -104,7 +107,15 @@ def search(blueprint: Agent, config: SearchConfig | None = None) -> Agent:
         memory = jax.tree.map(lambda x, new: x.at[player].set(new), memory, mine._replace(action=action))
         return action, memory
 
-    return Agent(init, update, start, act, dataclasses.replace(blueprint.info, policy=None, finish=None))
+    factory = blueprint.info.factory
+
+    def build(env: Any, env_params: Any, inner: Any) -> Agent:
+        """The same search from a blueprint of other settings: the runner's way to trace them."""
+        return _search(factory(env, env_params, inner), config)
+
+    made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
+    info = dataclasses.replace(blueprint.info, factory=made, policy=None, finish=None)
+    return Agent(init, update, start, act, info)
 
 
 def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:

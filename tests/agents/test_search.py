@@ -145,6 +145,18 @@ def test_with_no_particle_left_it_plays_the_blueprint():
     assert np.abs(np.asarray(found.policy)[~is_dead] - 0.5).min() > 0.4
 
 
+def test_its_blueprint_can_be_trained():
+    """One seed after another, and its settings swept: training is the blueprint's, play is searched."""
+    env, params = jrl.make("board/dark_hex", size=2)
+    ppo = jrl.agents.ppo(env, params, jrl.agents.PPOConfig(num_envs=4, rollout_length=8, hidden_sizes=(8,)))
+    agent = search(ppo, SearchConfig(num_particles=3, step_size=5.0))
+    run, plain = (jrl.train(each, seeds=2, updates=3, quick_compile=True) for each in (agent, ppo))
+    assert jax.tree.all(jax.tree.map(lambda x, y: bool(np.array_equal(x, y)), run.state.blueprint, plain.state))
+    np.testing.assert_array_equal(run.state.step_size, [5.0, 5.0])
+    found = jrl.evaluate(agent, run.state, seeds=run.seeds, episodes=4)
+    assert found.ended.all()
+
+
 def searching_in(seat, opponent, **config):
     """(agent, environment, its parameters) of search from uniform play in Kuhn poker, against a table."""
     env, game = jrl.make("game/kuhn_poker", observation="raw")

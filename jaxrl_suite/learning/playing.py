@@ -56,7 +56,7 @@ def played_on(
     """The games when they are over, or when they wait.
 
     All games share their random numbers, decision by decision. Under `vmap` all batches are played as one long one:
-    loops over many games are faster than loops over many handfuls of actions, here by almost two times.
+    loops over many games are faster than loops over many handfuls of actions.
 
     Args:
         policy: of whoever's turn it is. waits: (observation) -> bool, not to be played on; None: none is.

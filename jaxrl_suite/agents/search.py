@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxrl_suite.agent import Agent, Metrics, agent_factory
@@ -114,14 +115,17 @@ def _search(blueprint: Agent, config: SearchConfig) -> Agent:
         return _search(factory(env, env_params, inner), config)
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
-    info = dataclasses.replace(blueprint.info, factory=made, policy=None, finish=None)
+    name = f"search({blueprint.info.name})"
+    info = dataclasses.replace(blueprint.info, name=name, factory=made, policy=None, finish=None)
     return Agent(init, update, start, act, info)
 
 
 def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
     """The search itself: (key, state, the player's Particles, observation) -> (Searched, Particles)."""
     validate(config)
-    env, env_params, policy_of = blueprint.info.env, blueprint.info.env_params, blueprint.info.policy
+    env, policy_of = blueprint.info.env, blueprint.info.policy
+    # Its own copy: JAX remembers constants by identity, in whatever precision it saw them first.
+    env_params = jax.tree.map(lambda x: np.array(x) if isinstance(x, np.ndarray) else x, blueprint.info.env_params)
     if not hasattr(env, "turns"):
         raise ConfigError(f"search: {env.id}: must be a game, with turns")
     if policy_of is None:

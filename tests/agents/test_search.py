@@ -157,6 +157,14 @@ def test_its_blueprint_can_be_trained():
     assert found.ended.all()
 
 
+def test_a_search_in_double_precision_leaves_others_in_single():
+    """They share the game's arrays, whose numbers a compiled program may hold."""
+    looked("tiny_hanabi_B", [("0:0", 0)], 2)
+    env, game = jrl.make("game/tiny_hanabi_B")
+    found = jrl.evaluate(uniform_play(env, game), jnp.zeros(1), seeds=[0], episodes=3)
+    assert found.ended.all()
+
+
 def searching_in(seat, opponent, **config):
     """(agent, environment, its parameters) of search from uniform play in Kuhn poker, against a table."""
     env, game = jrl.make("game/kuhn_poker", observation="raw")

@@ -10,7 +10,7 @@ import numpy as np
 
 import jaxrl_suite
 from jaxrl_suite.agents import SearchConfig, SearchState, first_action, search, uniform_play
-from jaxrl_suite.envs import register
+from jaxrl_suite.envs.registry import register_family
 from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.games.boards import DarkHex, PhantomTicTacToe
 from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
@@ -115,7 +115,7 @@ OPPONENTS = {
 """Search with the settings' default step size, 10."""
 
 
-def from_a_seat(game: str, opponent: str, seat: int) -> tuple[Any, Any]:
+def from_a_seat(id: str, game: str, opponent: str, seat: int) -> tuple[Any, Any]:
     """A 3 x 3 game for a learner in one seat, a fixed player in the other."""
     env, params = jaxrl_suite.make(GAMES[game]["env"])
     player = OPPONENTS[opponent](env, params)
@@ -126,7 +126,7 @@ def from_a_seat(game: str, opponent: str, seat: int) -> tuple[Any, Any]:
     return seated, seated.wrap_params(params, state)
 
 
-register("board-from-a-seat", from_a_seat)
+register_family("seat", f"{__name__}:from_a_seat")
 STEPS = {"cpu": 200_000, "full": 10_000_000}
 RESPONSE = {
     "num_envs": 16,
@@ -156,7 +156,7 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
             name = "-".join((game, opponent, str(seat))).replace(" ", "-").replace(",", "").replace("+", "and")
             config = RESPONSE | {"total_updates": STEPS[scale] // RESPONSE["num_envs"]}
             options = {"game": game, "opponent": opponent, "seat": seat}
-            trained = Training(name, "dqn", "board-from-a-seat", config, 5, 100, options)
+            trained = Training(name, "dqn", "seat/board", config, 5, 100, options)
             trainings.append(trained)
             names.append(name)
         printed = published["approximate-exploitability"][game].get(opponent)

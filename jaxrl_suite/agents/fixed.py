@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
+from jaxrl_suite.agents.memoryless import play_by
 from jaxrl_suite.agents.mirror_descent import check_game
 from jaxrl_suite.config import static
 from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.games.policies import softmax_policy
-from jaxrl_suite.learning.q_learning import check_discrete
+from jaxrl_suite.learning.q_learning import check_discrete, legal_actions
 
 
 @struct.dataclass
@@ -32,9 +33,8 @@ def _check(env: Any, env_params: Any, config: FixedConfig) -> None:
 
 def _legal(env: Any, env_params: Any, observation: Any) -> jax.Array:
     """bool [A]; where the environment is no game, all actions are."""
-    if hasattr(env, "turns"):
-        return env.turns.legal(observation, env_params)
-    return jnp.ones(int(env.action_space(env_params).n), bool)
+    legal = legal_actions(env, env_params)(observation)
+    return jnp.ones(int(env.action_space(env_params).n), bool) if legal is None else legal
 
 
 def _fixed(
@@ -48,20 +48,9 @@ def _fixed(
     def update(key: jax.Array, state: Any, step: jax.Array) -> tuple[Any, Metrics]:
         return state, {"episode/count": jnp.zeros((), jnp.int32)}
 
-    def start(key: jax.Array, state: Any) -> Any:
-        return ()
-
-    def policy(state: Any, memory: Any, observation: Any) -> tuple[jax.Array, Any]:
-        return probabilities(state, observation), memory
-
-    def act(key: jax.Array, state: Any, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
-        row = probabilities(state, observation)
-        action = jnp.argmax(row) if greedy else jax.random.categorical(key, jnp.log(row))
-        return action.astype(jnp.int32), memory
-
-    name, total = factory.agent_name, config.total_updates
-    info = AgentInfo(name, env, env_params, config, 1, total, factory, precision=precision, policy=policy)
-    return Agent(start_state, update, start, act, info)
+    name, total, play = factory.agent_name, config.total_updates, play_by(probabilities)
+    info = AgentInfo(name, env, env_params, config, 1, total, factory, precision=precision, policy=play.policy)
+    return Agent(start_state, update, play.start, play.act, info)
 
 
 @agent_factory("uniform_play", FixedConfig, _check)

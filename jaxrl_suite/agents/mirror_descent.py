@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
+from jaxrl_suite.agents.memoryless import play_by
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.errors import ConfigError
@@ -118,20 +119,13 @@ def table_agent(name: str, factory: Any, env: Any, game: Game, config: Any, func
     """The agent around `(init, update)` of a learner whose policy is `policy_of(state)`, [I, A]."""
     init, update = functions
 
-    def start(key: jax.Array, state: Any) -> Any:
-        return ()
-
-    def act(key: jax.Array, state: Any, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
+    def probabilities(state: Any, observation: Any) -> jax.Array:
         """The observation is the information set's number, or that one-hot."""
-        row, memory = policy(state, memory, observation)
-        action = jnp.argmax(row) if greedy else jax.random.categorical(key, jnp.log(row))
-        return action.astype(jnp.int32), memory
+        return policy_of(state)[state_number(observation)]
 
-    def policy(state: Any, memory: Any, observation: Any) -> tuple[Any, Any]:
-        return policy_of(state)[state_number(observation)], memory
-
-    info = AgentInfo(name, env, game, config, 1, config.total_updates, factory, precision="float64", policy=policy)
-    return Agent(init, update, start, act, info)
+    play, total = play_by(probabilities), config.total_updates
+    info = AgentInfo(name, env, game, config, 1, total, factory, precision="float64", policy=play.policy)
+    return Agent(init, update, play.start, play.act, info)
 
 
 @agent_factory("mmd", MMDConfig, check=check_game)

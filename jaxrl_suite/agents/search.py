@@ -85,11 +85,8 @@ def _search(blueprint: Agent, config: SearchConfig) -> Agent:
     look = searcher(blueprint, config)
     turns, env, env_params = blueprint.info.env.turns, blueprint.info.env, blueprint.info.env_params
 
-    def state_of(inner: Any) -> SearchState:
-        return SearchState(inner, jnp.float32(config.step_size), jnp.float32(config.temperature))
-
     def init(key: jax.Array) -> SearchState:
-        return state_of(blueprint.init(key))
+        return SearchState(blueprint.init(key), jnp.float32(config.step_size), jnp.float32(config.temperature))
 
     def update(key: jax.Array, state: SearchState, step: jax.Array) -> tuple[SearchState, Metrics]:
         inner, metrics = blueprint.update(key, state.blueprint, step)
@@ -142,11 +139,11 @@ def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
         sign = jnp.asarray(env.turns.signs, jnp.float32)[env.turns.player(observation, env_params)]
         values = jnp.where(legal, sign * values, jnp.nan)
         before = policy_of(state.blueprint, (), observation)[0].astype(jnp.float32)
-        q = jnp.where(jnp.isnan(values), 0.0, values)
+        q, support = jnp.where(jnp.isnan(values), 0.0, values), legal & (before > 0)
         if config.update == "greedy":
-            after = greedy_step(safe_log(before), q, legal & (before > 0))
+            after = greedy_step(safe_log(before), q, support)
         else:
-            after = magnetic_step(safe_log(before), q, state.step_size, state.temperature, None, legal & (before > 0))
+            after = magnetic_step(safe_log(before), q, state.step_size, state.temperature, None, support)
         num_alive = jnp.sum(particles.is_alive)
         after = jnp.where(num_alive > 0, jnp.exp(after) * legal, before)
         return Searched(values, before, after, num_alive), particles

@@ -59,7 +59,7 @@ class BoardEnv(BaseEnv):
         self.id, self.rules, self.observation = id, rules, observation
         self.default_params = BoardParams(2 * self.cells - 1)
         self.wins = (winning_sets(rules, 0), winning_sets(rules, 1))
-        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0), self._seen)
+        self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0), self._observe)
 
     def _legal(self, observation: jax.Array, params: Any) -> jax.Array:
         return observation[..., : self.cells] > 0
@@ -84,7 +84,7 @@ class BoardEnv(BaseEnv):
     def _reset(self, key: jax.Array, params: Any) -> tuple[Any, Boards]:
         none, never = jnp.zeros((), jnp.int32), jnp.zeros(self.cells, jnp.int8)
         state = Boards((none, none), (none, none), (never, never), none)
-        return self._observe(state), state
+        return self._observe(state, params), state
 
     def _advance(self, key: jax.Array, state: Boards, action: Any, params: Any) -> tuple[Any, ...]:
         is_first = state.turn == 0
@@ -113,9 +113,9 @@ class BoardEnv(BaseEnv):
             turn,
         )
         reward = jnp.where(has_won, jnp.where(is_first, 1.0, -1.0), 0.0)
-        return self._observe(state), state, reward, is_over, False, {}
+        return self._observe(state, params), state, reward, is_over, False, {}
 
-    def _observe(self, state: Boards) -> jax.Array:
+    def _observe(self, state: Boards, params: Any) -> jax.Array:
         is_first = state.turn == 0
         mine, found, order = (_mover(is_first, pair) for pair in (state.stones, state.found, state.order))
         own, other = (((cells >> jnp.arange(self.cells)) & 1).astype(bool) for cells in (mine, found))
@@ -123,9 +123,6 @@ class BoardEnv(BaseEnv):
         attempts = order if self.observation == "raw" else jax.nn.one_hot(order - 1, self.cells, axis=0).reshape(-1)
         parts = (~(own | other), own, other, attempts, state.turn[None])
         return jnp.concatenate([part.astype(dtype) for part in parts])
-
-    def _seen(self, state: Boards, params: Any) -> jax.Array:
-        return self._observe(state)
 
 
 def winning_sets(rules: DarkBoard, player: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Board games in the dark: each player sees its own stones, and those of the other that it has run into."""
 
+import abc
 import functools
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ class BoardState(NamedTuple):
     turn: int = 0
 
 
-class DarkBoard(NoChance):
+class DarkBoard(NoChance, abc.ABC):
     """What both games share. Action: a cell, row by row, that is empty in the player's own view.
 
     A hidden stone of the other stops the move and is seen from then on; in the abrupt form the turn is lost too, in
@@ -56,11 +57,15 @@ class DarkBoard(NoChance):
         return " ".join(f"{cell}{'' if view[cell] == state.turn else 'x'}" for cell in state.attempts[state.turn])
 
     def is_over(self, stones: tuple[int, ...]) -> bool:
-        raise NotImplementedError
+        return EMPTY not in stones or self.winner(stones) != EMPTY
 
+    def returns(self, state: BoardState) -> tuple[float, float]:
+        value = {EMPTY: 0.0, 0: 1.0, 1: -1.0}[self.winner(state.stones)]
+        return value, -value
+
+    @abc.abstractmethod
     def winner(self, stones: tuple[int, ...]) -> int:
         """0, 1 or EMPTY."""
-        raise NotImplementedError
 
 
 class DarkHex(DarkBoard):
@@ -68,13 +73,6 @@ class DarkHex(DarkBoard):
 
     def __init__(self, size: int = 2, abrupt: bool = True):
         super().__init__(size, abrupt)
-
-    def is_over(self, stones: tuple[int, ...]) -> bool:
-        return self.winner(stones) != EMPTY
-
-    def returns(self, state: BoardState) -> tuple[float, float]:
-        value = 1.0 if self.winner(state.stones) == 0 else -1.0
-        return value, -value
 
     def winner(self, stones: tuple[int, ...]) -> int:
         return self._joined(stones)
@@ -106,13 +104,6 @@ class PhantomTicTacToe(DarkBoard):
 
     def __init__(self, abrupt: bool = False):
         super().__init__(3, abrupt)
-
-    def is_over(self, stones: tuple[int, ...]) -> bool:
-        return EMPTY not in stones or self.winner(stones) != EMPTY
-
-    def returns(self, state: BoardState) -> tuple[float, float]:
-        value = {EMPTY: 0.0, 0: 1.0, 1: -1.0}[self.winner(state.stones)]
-        return value, -value
 
     def winner(self, stones: tuple[int, ...]) -> int:
         for a, b, c in self.LINES:

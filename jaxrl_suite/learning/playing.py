@@ -39,9 +39,14 @@ def observed(env: Any, env_params: Any, games: Games) -> Any:
 
 def stepped(env: Any, env_params: Any, key: jax.Array, games: Games, action: jax.Array) -> Games:
     """One decision further in the games that are not over, all with one key: what chance brings is common to all."""
-    step = jax.vmap(env.transition, (None, 0, 0, None))
-    _, state, reward, terminated, truncated = step(key, games.state, action, env_params)
-    return select(games.is_over, games, Games(state, terminated | truncated, games.reward + reward))
+    after = jax.vmap(lambda game, action: _after(env, env_params, key, game, action))(games, action)
+    return select(games.is_over, games, after)
+
+
+def _after(env: Any, env_params: Any, key: jax.Array, game: Games, action: jax.Array) -> Games:
+    """One decision further in one game."""
+    _, state, reward, terminated, truncated = env.transition(key, game.state, action, env_params)
+    return Games(state, terminated | truncated, game.reward + reward)
 
 
 def played_on(
@@ -72,9 +77,7 @@ def played_on(
         probabilities = policy(env.turns.observe(game.state, env_params))
         action = jnp.argmax(probabilities).astype(jnp.int32) if greedy else sample_index(probabilities, uniform)
         # Else every part of the next state would draw for itself.
-        action = jax.lax.optimization_barrier(action)
-        _, state, reward, terminated, truncated = env.transition(key, game.state, action, env_params)
-        after = Games(state, terminated | truncated, game.reward + reward)
+        after = _after(env, env_params, key, game, jax.lax.optimization_barrier(action))
         return after, is_done(after)
 
     one = jax.tree.map(lambda x: x[0], games)

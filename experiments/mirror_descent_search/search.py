@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl_suite
+from jaxrl_suite import results
 from jaxrl_suite.agents import SearchConfig, SearchState, first_action, search, uniform_play
 from jaxrl_suite.envs.registry import register_family
 from jaxrl_suite.envs.seated import SeatedEnv
@@ -178,12 +179,8 @@ def response_return(run: Any) -> np.ndarray:
     return found.returns.mean(axis=1)
 
 
-STUDENT = 2.776
-"""The t-distribution's 97.5 % quantile with 4 degrees of freedom."""
-
-
 def both_seats(scores: dict[str, Any]) -> Estimate:
-    """Mean over seats and seeds, times 100, with the t-interval over seeds."""
+    """Mean over seats and seeds, times 100, with a bootstrap interval over seeds."""
     seeds = 100 * np.mean(list(scores.values()), axis=0)
-    half = STUDENT * seeds.std(ddof=1) / math.sqrt(len(seeds))
-    return Estimate(seeds.mean(), seeds.mean() - half, seeds.mean() + half, f"{len(seeds)} seeds")
+    mean = results.aggregate(seeds).mean
+    return Estimate(mean.value, mean.low, mean.high, f"{len(seeds)} seeds")

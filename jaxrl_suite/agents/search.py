@@ -25,7 +25,7 @@ from flax import struct
 from jaxrl_suite.agent import Agent, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable, validate
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.learning.beliefs import Particles, no_particles, updated
+from jaxrl_suite.learning.beliefs import Belief, particle_filter
 from jaxrl_suite.learning.local_updates import greedy_step, magnetic_step, safe_log
 from jaxrl_suite.learning.playing import Games, played_on, stepped
 
@@ -45,45 +45,64 @@ class SearchConfig:
     resample: bool = static(True, "surviving histories are drawn back to N, with replacement, before each search")
     share_randomness: bool = static(True, "rollouts of all actions from one history have the same random numbers")
     greedy_rollouts: bool = static(False, "all play the blueprint's most likely action in rollouts")
+    threshold: float = static(
+        0.0, "greedy only: the blueprint is left for no less a gain over its most likely action (SPARTA: 0.05)",
+        unit="return", low=0,
+    )  # fmt: skip
 
 
 class SearchState(NamedTuple):
-    """blueprint: its agent's state. step_size, temperature: float32."""
+    """blueprint: its agent's state. step_size, temperature: float32. belief: a learned belief's parameters, if it is
+    one."""
 
     blueprint: Any
     step_size: jax.Array
     temperature: jax.Array
+    belief: Any = ()
 
 
 class Searched(NamedTuple):
     """What a search found. values: float32 [A], mean returns to the searcher, NaN where illegal, or with no particle
-    left. blueprint, policy: [A], before and after the update. num_alive: int32, particles the values are of."""
+    left. blueprint, policy: [A], before and after the update. num_alive: int32, particles the values are of; they are
+    those of `particles`, states of the game [N, ...], where `is_alive`, bool [N]."""
 
     values: jax.Array
     blueprint: jax.Array
     policy: jax.Array
     num_alive: jax.Array
+    particles: Any
+    is_alive: jax.Array
 
 
-SearchStep = Callable[[jax.Array, SearchState, Any, Any], tuple[Searched, Any]]
+class Searcher(NamedTuple):
+    """One player's search. look(key, state, memory, observation) -> (Searched, memory); start and acted: `Belief`'s."""
+
+    start: Callable[[], Any]
+    look: Callable[[jax.Array, SearchState, Any, Any], tuple[Searched, Any]]
+    acted: Callable[[Any, jax.Array], Any]
+
+
+MakeBelief = Callable[[Any, Any, int], Belief]
+"""(env, env_params, N) -> the belief: `agents.hanabi_beliefs` has some."""
 
 
 @functools.cache
-def search(blueprint: Agent, config: SearchConfig | None = None) -> Agent:
+def search(blueprint: Agent, config: SearchConfig | None = None, belief: MakeBelief | None = None) -> Agent:
     """An agent that searches at each of its decisions; what it updates is its blueprint.
 
     Args:
         blueprint: an agent in a game (`env.turns`) whose `info.policy` is known and needs no memory.
+        belief: makes what each player believes; None: a particle filter.
 
     Raises:
-        ConfigError: for another agent, or a setting out of range.
+        ConfigError: for another agent, a game that the belief is not for, or a setting out of range.
     """
-    return _search(blueprint, SearchConfig() if config is None else config)
+    return _search(blueprint, SearchConfig() if config is None else config, belief)
 
 
-def _search(blueprint: Agent, config: SearchConfig) -> Agent:
-    look = searcher(blueprint, config)
-    turns, env, env_params = blueprint.info.env.turns, blueprint.info.env, blueprint.info.env_params
+def _search(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None) -> Agent:
+    mine = searcher(blueprint, config, belief)
+    turns, env_params = blueprint.info.env.turns, blueprint.info.env_params
 
     def init(key: jax.Array) -> SearchState:
         return SearchState(blueprint.init(key), jnp.float32(config.step_size), jnp.float32(config.temperature))
@@ -93,23 +112,22 @@ def _search(blueprint: Agent, config: SearchConfig) -> Agent:
         return state._replace(blueprint=inner), metrics
 
     def start(key: jax.Array, state: SearchState) -> Any:
-        nothing = no_particles(env, env_params, config.num_particles)
-        return jax.tree.map(lambda x: jnp.stack([x] * len(turns.signs)), nothing)
+        return jax.tree.map(lambda x: jnp.stack([x] * len(turns.signs)), mine.start())
 
     def act(key: jax.Array, state: SearchState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         key_search, key_act = jax.random.split(key)
         player = turns.player(observation, env_params)
-        found, mine = look(key_search, state, jax.tree.map(lambda x: x[player], memory), observation)
+        found, own = mine.look(key_search, state, jax.tree.map(lambda x: x[player], memory), observation)
         drawn = jax.random.categorical(key_act, safe_log(found.policy))
         action = (jnp.argmax(found.policy) if greedy else drawn).astype(jnp.int32)
-        memory = jax.tree.map(lambda x, new: x.at[player].set(new), memory, mine._replace(action=action))
+        memory = jax.tree.map(lambda x, new: x.at[player].set(new), memory, mine.acted(own, action))
         return action, memory
 
     factory = blueprint.info.factory
 
     def build(env: Any, env_params: Any, inner: Any) -> Agent:
         """The same search from a blueprint of other settings: the runner's way to trace them."""
-        return _search(factory(env, env_params, inner), config)
+        return _search(factory(env, env_params, inner), config, belief)
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
     name = f"search({blueprint.info.name})"
@@ -117,8 +135,8 @@ def _search(blueprint: Agent, config: SearchConfig) -> Agent:
     return Agent(init, update, start, act, info)
 
 
-def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
-    """The search itself: (key, state, the player's Particles, observation) -> (Searched, Particles)."""
+def searcher(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None = None) -> Searcher:
+    """The search itself, of one player; arguments and errors are those of `search`."""
     validate(config)
     env, policy_of = blueprint.info.env, blueprint.info.policy
     # Its own copy: JAX remembers constants by identity, in whatever precision it saw them first.
@@ -129,28 +147,34 @@ def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
         raise ConfigError(f"search: blueprint {blueprint.info.name}: must know its policy (AgentInfo.policy)")
     if jax.tree.leaves(jax.eval_shape(lambda key: blueprint.start(key, blueprint.init(key)), jax.random.key(0))):
         raise ConfigError(f"search: blueprint {blueprint.info.name}: must have no memory")
+    make = functools.partial(particle_filter, resample=config.resample) if belief is None else belief
+    believed = make(env, env_params, config.num_particles)
 
-    def look(key: jax.Array, state: SearchState, particles: Particles, observation: Any) -> tuple[Searched, Particles]:
+    def look(key: jax.Array, state: SearchState, memory: Any, observation: Any) -> tuple[Searched, Any]:
         key_belief, key_rollouts = jax.random.split(key)
         policy = lambda seen: policy_of(state.blueprint, (), seen)[0]  # noqa: E731
-        particles = updated(env, env_params, key_belief, particles, observation, policy, config.resample)
+        memory, particles, is_alive = believed.update(key_belief, state.belief, memory, observation, policy)
         legal = env.turns.legal(observation, env_params)
-        values = action_values(key_rollouts, particles, policy)
+        values = action_values(key_rollouts, particles, is_alive, policy)
         sign = jnp.asarray(env.turns.signs, jnp.float32)[env.turns.player(observation, env_params)]
         values = jnp.where(legal, sign * values, jnp.nan)
         before = policy_of(state.blueprint, (), observation)[0].astype(jnp.float32)
-        q, support = jnp.where(jnp.isnan(values), 0.0, values), legal & (before > 0)
-        if config.update == "greedy":
-            after = greedy_step(safe_log(before), q, support)
-        else:
-            after = magnetic_step(safe_log(before), q, state.step_size, state.temperature, None, support)
-        num_alive = jnp.sum(particles.is_alive)
-        after = jnp.where(num_alive > 0, jnp.exp(after) * legal, before)
-        return Searched(values, before, after, num_alive), particles
+        after = jnp.exp(revised(state, before, jnp.where(jnp.isnan(values), 0.0, values), legal)) * legal
+        num_alive = jnp.sum(is_alive)
+        after = jnp.where(num_alive > 0, after, before)
+        return Searched(values, before, after, num_alive, particles, is_alive), memory
 
-    def action_values(key: jax.Array, particles: Particles, policy: Any) -> jax.Array:
+    def revised(state: SearchState, before: jax.Array, q: jax.Array, legal: jax.Array) -> jax.Array:
+        """The local update U(pi, q), as logarithms [A]."""
+        support = legal & (before > 0)
+        if config.update == "magnetic":
+            return magnetic_step(safe_log(before), q, state.step_size, state.temperature, None, support)
+        gain = jnp.max(jnp.where(support, q, -jnp.inf)) - q[jnp.argmax(before)]
+        return jnp.where(gain >= config.threshold, greedy_step(safe_log(before), q, support), safe_log(before))
+
+    def action_values(key: jax.Array, particles: Any, is_alive: jax.Array, policy: Any) -> jax.Array:
         """[A], player 0's mean return after each action, over particles and rollouts; NaN with no particle left."""
-        count, num_actions = particles.is_alive.shape[0], int(env.action_space(env_params).n)
+        count, num_actions = is_alive.shape[0], int(env.action_space(env_params).n)
         actions = jnp.arange(num_actions, dtype=jnp.int32)
 
         def rollouts(key: jax.Array, state: Any, actions: jax.Array) -> jax.Array:
@@ -168,8 +192,8 @@ def searcher(blueprint: Agent, config: SearchConfig) -> SearchStep:
             return jax.vmap(rollouts, (0, None, 0))(keys, state, actions[:, None])[:, 0]
 
         keys = jax.random.split(key, (count, config.num_rollouts))
-        returns = jax.vmap(jax.vmap(one, (0, None)))(keys, particles.state)
-        weight = particles.is_alive.astype(returns.dtype)
+        returns = jax.vmap(jax.vmap(one, (0, None)))(keys, particles)
+        weight = is_alive.astype(returns.dtype)
         return weight @ jnp.mean(returns, axis=1) / jnp.sum(weight)
 
-    return look
+    return Searcher(believed.start, look, believed.acted)

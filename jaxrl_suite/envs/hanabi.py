@@ -4,6 +4,7 @@ Rules and observations are those of Bard et al., The Hanabi Challenge, AIJ 2020;
 search needs of them. P, C, R, H, K, D, A as there.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -37,6 +38,9 @@ PRESETS: dict[str, dict[str, int]] = {
     "tiny": {"colors": 2, "ranks": 2, "hand_size": 2, "hints": 2, "lives": 2},
 }
 """What each name's game changes of the standard one. `tiny` has 8 cards and at most 11 turns, for exact beliefs."""
+
+KINDS = (PLAY, DISCARD, HINT_COLOR, HINT_RANK)
+"""The order of kinds of move in observations."""
 
 IDS = tuple(f"hanabi/{name}" for name in PRESETS)
 
@@ -97,19 +101,39 @@ class HanabiEnv(BaseEnv):
         return self.observe(after), after, reward, is_over, is_cut, {}
 
 
+def layout(rules: HanabiRules) -> dict[str, tuple[int, ...]]:
+    """The parts of `features` and their shapes, in order."""
+    players, hand, types, bits = rules.players, rules.hand_size, rules.num_types, rules.colors + rules.ranks
+    return {
+        "hands": (players - 1, hand, types),
+        "lacks": (players,),
+        "deck": (rules.num_undealt,),
+        "fireworks": (rules.colors, rules.ranks),
+        "hints": (rules.hints,),
+        "lives": (rules.lives,),
+        "discards": (rules.num_cards,),
+        "mover": (players,),
+        "kind": (4,),
+        "hinted": (players,),
+        "named": (bits,),
+        "touched": (hand,),
+        "slot": (hand,),
+        "card": (types,),
+        "scored": (),
+        "regained": (),
+        "knowledge": (players, hand, types + bits),
+    }
+
+
 def num_features(rules: HanabiRules) -> int:
     """F, the size of `features`: 658 in the standard game, 844 with 7 cards and 4 hints."""
-    players, hand, types, bits = rules.players, rules.hand_size, rules.num_types, rules.colors + rules.ranks
-    hands = (players - 1) * hand * types + players
-    board = rules.num_undealt + types + rules.hints + rules.lives
-    last = 2 * players + 4 + bits + 2 * hand + types + 2
-    return hands + board + rules.num_cards + last + players * hand * (types + bits)
+    return sum(math.prod(shape) for shape in layout(rules).values())
 
 
 def features(rules: HanabiRules, state: HanabiState, observer: jax.Array) -> jax.Array:
     """What a player sees, float32 [F], with the players in turn from the observer on.
 
-    In this order:
+    In this order, that of `layout`:
         the others' cards, [P - 1, H, K], and who lacks a card, [P];
         as many ones as there are cards in the deck, [D - P H]; the last card of each firework, [C, R]; as many ones as
         hint tokens, and as lives; as many ones as discards of each type, [D];
@@ -160,7 +184,7 @@ def _last_move(rules: HanabiRules, state: HanabiState, observer: jax.Array) -> t
     touched = (traits(rules, state.hands[(observer + hinted) % rules.players]) >> bit.astype(jnp.int16)) & 1 > 0
     return (
         _one_hot(mover, rules.players) & ~is_start,
-        kind == jnp.asarray((PLAY, DISCARD, HINT_COLOR, HINT_RANK)),
+        kind == jnp.asarray(KINDS),
         _one_hot(hinted, rules.players) & is_hint,
         _one_hot(bit, rules.colors + rules.ranks) & is_hint,
         touched & is_hint,

@@ -1,4 +1,4 @@
-"""What a player that searches believes: a particle filter over whole games, for games of perfect recall.
+"""What a player that searches believes of what it does not see; particle filters, for games of perfect recall.
 
 Sokota et al., The Update-Equivalence Framework for Decision-Time Planning, ICLR 2024 (arXiv 2304.13138), section 5;
 the paper leaves the filter's conventions open, these are ours. N copies of the game are played along: the owner's own
@@ -6,6 +6,8 @@ actions in all of them, the other players' by the blueprint; those that show the
 are dropped. As observations have all that was seen before in them, survivors are samples of the exact posterior.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +15,21 @@ import jax.numpy as jnp
 
 from jaxrl_suite.learning.playing import Games, Policy, observed, played_on, started, stepped
 from jaxrl_suite.selection import select
+
+
+class Belief(NamedTuple):
+    """How one player of a game comes to what it believes; all that it remembers is one pytree, its memory.
+
+    start() -> the memory before its first decision.
+    update(key, params, memory, observation, policy) -> (memory, states, is_alive): at a decision; `states` [N, ...]
+        are games as they may be, drawn from the posterior, those that count where `is_alive`, bool [N]. `params` are
+        the belief's own, if it was learned, else anything; `policy` is the blueprint's.
+    acted(memory, action) -> the memory once the owner has decided.
+    """
+
+    start: Callable[[], Any]
+    update: Callable[[jax.Array, Any, Any, Any, Policy], tuple[Any, Any, jax.Array]]
+    acted: Callable[[Any, jax.Array], Any]
 
 
 class Particles(NamedTuple):
@@ -23,6 +40,17 @@ class Particles(NamedTuple):
     is_alive: jax.Array
     action: jax.Array
     has_begun: jax.Array
+
+
+def particle_filter(env: Any, env_params: Any, count: int, resample: bool = True) -> Belief:
+    """The belief as `count` particles. With `resample` survivors are drawn back to as many; see `updated`."""
+
+    def update(key: jax.Array, params: Any, memory: Particles, observation: Any, policy: Policy) -> Any:
+        memory = updated(env, env_params, key, memory, observation, policy, resample)
+        return memory, memory.state, memory.is_alive
+
+    start = functools.partial(no_particles, env, env_params, count)
+    return Belief(start, update, lambda memory, action: memory._replace(action=action))
 
 
 def no_particles(env: Any, env_params: Any, count: int) -> Particles:

@@ -14,7 +14,6 @@ from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.games import END, load, random_policy, uniform_policy
 from jaxrl_suite.games.boards import PhantomTicTacToe
-from jaxrl_suite.learning.beliefs import no_particles
 from jaxrl_suite.learning.local_updates import mirror_step
 from jaxrl_suite.solvers import expected_returns
 from jaxrl_suite.solvers.tree_games import action_values
@@ -34,15 +33,15 @@ def looked(name, path, searches, policy=None, **config):
     env, game = jrl.make(f"game/{name}", observation="raw")
     blueprint = table_play(env, game, FixedConfig())
     config = SearchConfig(**({"num_particles": 30, "resample": False} | config))
-    look = searcher(blueprint, config)
+    mine = searcher(blueprint, config)
     state = SearchState(uniform_policy(game) if policy is None else policy, config.step_size, 0.0)
 
     def one(key):
-        particles, found = no_particles(env, game, config.num_particles), None
+        memory, found = mine.start(), None
         for infoset, action in path:
             key, now = jax.random.split(key)
-            found, particles = look(now, state, particles, jnp.int32(game.infoset(infoset)))
-            particles = particles._replace(action=jnp.int32(action))
+            found, memory = mine.look(now, state, memory, jnp.int32(game.infoset(infoset)))
+            memory = mine.acted(memory, jnp.int32(action))
         return found
 
     with jrl.float64():
@@ -129,11 +128,11 @@ def test_a_deterministic_blueprint_is_never_left():
 
 def test_with_no_particle_left_it_plays_the_blueprint():
     env, game = jrl.make("game/kuhn_poker", observation="raw")
-    look = searcher(table_play(env, game), SearchConfig(num_particles=1, resample=False, num_rollouts=32))
+    mine = searcher(table_play(env, game), SearchConfig(num_particles=1, resample=False, num_rollouts=32))
     state = SearchState(uniform_policy(game), 50.0, 0.0)
 
     def first(key):
-        return look(key, state, no_particles(env, game, 1), jnp.int32(game.infoset("J")))[0]
+        return mine.look(key, state, mine.start(), jnp.int32(game.infoset("J")))[0]
 
     with jrl.float64():
         found = jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), 200))

@@ -17,6 +17,7 @@ from jaxrl_suite.solvers import agent_quantal_response, exploitability, nash_equ
 
 HERE = Path(__file__).parent
 search = import_file(HERE / "search.py", "jaxrl_experiments_mirror_descent_search_search")
+hanabi = import_file(HERE / "hanabi.py", "jaxrl_experiments_mirror_descent_search_hanabi")
 KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
 PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
 REFERENCE = "independent program, float64"
@@ -316,5 +317,6 @@ EXPERIMENT = Experiment(
         "boards": functools.partial(search.boards, KNOWN),
         "head-to-head": functools.partial(search.head_to_head, KNOWN),
         "exploitability": functools.partial(search.exploitability, PUBLISHED),
+        "small-hanabi": hanabi.small,
     },
 )

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl_suite
-from jaxrl_suite.agents import SearchConfig, SearchState, search
-from jaxrl_suite.agents.hanabi_beliefs import exact_hands
+from jaxrl_suite.agents import SearchConfig, SearchState, exact_hands, search
 from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.reproduction import Cell, Item, Training
 

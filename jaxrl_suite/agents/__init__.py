@@ -74,6 +74,10 @@ _CONFIGS = {
     "SearchState": "search",
     "search": "search",
     "searcher": "search",
+    "exact_hands": "hanabi_beliefs",
+    "HandConfig": "learned_hands",
+    "learn_hands": "learned_hands",
+    "learned_hands": "learned_hands",
     "judge_of": "judging",
     "judged": "judging",
     "offline_policy": "nora",
@@ -91,6 +95,7 @@ __all__ = [
     "FiniteNORAConfig",
     "FixedConfig",
     "GORPConfig",
+    "HandConfig",
     "LSVIConfig",
     "LSVIPlusPlusConfig",
     "LinearNORAConfig",
@@ -118,10 +123,13 @@ __all__ = [
     "douhua",
     "dqn",
     "epsmix",
+    "exact_hands",
     "first_action",
     "gorp",
     "judge_of",
     "judged",
+    "learn_hands",
+    "learned_hands",
     "lsvi_ucb",
     "lsvi_ucb_plus_plus",
     "mmd",
@@ -155,7 +163,9 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.fixed import FixedConfig, first_action, table_play, uniform_play
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
+    from jaxrl_suite.agents.hanabi_beliefs import exact_hands
     from jaxrl_suite.agents.judging import judge_of, judged
+    from jaxrl_suite.agents.learned_hands import HandConfig, learn_hands, learned_hands
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus

@@ -1,5 +1,6 @@
 """Beliefs over the own hand in Hanabi: the exact one is that of all deals weighed one by one."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -7,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrl_suite.agents import uniform_play
 from jaxrl_suite.agents.hanabi_beliefs import exact_hands, ordered_hands, stratified
+from jaxrl_suite.agents.learned_hands import HandConfig, learn_hands, learned_hands
 from jaxrl_suite.envs.hanabi import HanabiEnv, features, make
 from jaxrl_suite.envs.hanabi_rules import HanabiRules, deal, plausible_cards, play
 from jaxrl_suite.errors import ConfigError
@@ -104,3 +107,48 @@ def test_what_is_refused():
         env = make("hanabi/small", **options)
         with pytest.raises(ConfigError, match=message):
             exact_hands(env, env.default_params, 10)
+
+
+def test_a_learned_belief_comes_near_the_exact_one():
+    """Tiny Hanabi, a policy that tells much: how likely each card is in each slot, over all decisions of 40 games."""
+    env, params = make("hanabi/tiny"), make("hanabi/tiny").default_params
+    policy = softmax_policy(env, 2.0)
+    blueprint = uniform_play(env, params)
+    info = dataclasses.replace(blueprint.info, policy=lambda state, memory, seen: (policy(seen), memory))
+    blueprint = blueprint._replace(info=info)
+    config = HandConfig(width=64, embedding=8, learning_rate=3e-3, num_games=32, total_updates=300)
+    weights = [
+        learn_hands(blueprint, (), dataclasses.replace(config, total_updates=count), jax.random.key(0))[0]
+        for count in (300, 1)
+    ]
+    exact = exact_hands(env, params, 300), ()
+    players = [exact, *((learned_hands(config)(env, params, 300), each) for each in weights)]
+
+    @jax.jit
+    @jax.vmap
+    def game(key):
+        """Shares of cards in the mover's hand by each belief, [T, 3, H, K], and whether the game was on, [T]."""
+        observation, state = env.reset(key, params)
+
+        def turn(carry, key):
+            observation, state, memories, is_on = carry
+            action = jax.random.categorical(key, jnp.log(policy(observation))).astype(jnp.int32)
+            shares, after = [], []
+            for (belief, weights), memory in zip(players, memories, strict=True):
+                own = jax.tree.map(lambda x: x[state.player], memory)
+                own, drawn, is_alive = belief.update(key, weights, own, observation, policy)
+                cards = drawn.hands[:, state.player, :, None] == jnp.arange(env.rules.num_types)
+                shares.append(jnp.sum(cards * is_alive[:, None, None], axis=0) / jnp.sum(is_alive))
+                new = belief.acted(own, action)
+                after.append(jax.tree.map(lambda x, y: x.at[state.player].set(y), memory, new))
+            observation, state, _, ended, _ = env.transition(key, state, action, params)
+            return (observation, state, after, is_on & ~ended), (jnp.stack(shares), is_on)
+
+        memories = [jax.tree.map(lambda x: jnp.stack([x] * 2), belief.start()) for belief, _ in players]
+        return jax.lax.scan(turn, (observation, state, memories, True), jax.random.split(key, env.rules.longest))[1]
+
+    shares, is_on = (np.asarray(x) for x in game(jax.random.split(jax.random.key(1), 40)))
+    shares = shares[is_on]
+    learned, unlearned = np.abs(shares[:, 1:] - shares[:, :1]).sum(axis=(-2, -1)).mean(axis=0) / 2
+    assert learned < 0.2
+    assert learned < 0.7 * unlearned

@@ -318,5 +318,6 @@ EXPERIMENT = Experiment(
         "head-to-head": functools.partial(search.head_to_head, KNOWN),
         "exploitability": functools.partial(search.exploitability, PUBLISHED),
         "small-hanabi": hanabi.small,
+        "hanabi": functools.partial(hanabi.papers, PUBLISHED["hanabi"]),
     },
 )

@@ -1,4 +1,4 @@
-"""Search in small Hanabi with exact beliefs: what it adds to its blueprint, by step size, and to one player alone."""
+"""Search in Hanabi: a small game with exact beliefs, by step size; the paper's two games with learned ones."""
 
 import functools
 from typing import Any
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrl_suite
-from jaxrl_suite.agents import SearchConfig, SearchState, exact_hands, search
+from jaxrl_suite.agents import HandConfig, SearchConfig, SearchState, exact_hands, learn_hands, learned_hands, search
 from jaxrl_suite.envs.seated import SeatedEnv
-from jaxrl_suite.reproduction import Cell, Item, Training
+from jaxrl_suite.reproduction import Cell, Item, Target, Training
 
 STEP_SIZES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 PARTICLES, GAMES, SEEDS = 50, 100, 5
@@ -77,4 +77,100 @@ def returns_of(agent: Any, state: Any, seat: int | None, run: Any) -> np.ndarray
         other = jax.tree.map(lambda x: x[index], run.state)  # noqa: B023
         where = {"env": seated, "env_params": seated.wrap_params(run.agent.info.env_params, other)}
         found.append(jaxrl_suite.evaluate(agent, mine, seeds=[seed], episodes=GAMES, **where).returns[0])
+    return np.stack(found)
+
+
+PAPERS = {"5-card 8-hint": "hanabi/standard", "7-card 4-hint": "hanabi/7-card-4-hint"}
+LARGE = {
+    "num_envs": 1024,
+    "rollout_length": 64,
+    "num_minibatches": 16,
+    "hidden_sizes": (512, 512),
+    "activation": "relu",
+    "learning_rate": 5e-4,
+    "ent_coef": 0.02,
+    "total_updates": 30_000,
+}
+BUDGET = {"rollouts": 10_000, "games": 400, "at_once": 20}
+HANDS = HandConfig(num_games=256, total_updates=50_000, learning_rate=2.5e-4)
+SWEEP = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
+
+def papers(published: dict[str, Any], scale: str) -> Item | None:
+    """Mirror descent search by both players in the paper's games, beliefs learned, beside the published returns."""
+    return large(published, PAPERS, LARGE, HANDS, BUDGET) if scale == "full" else None
+
+
+def large(
+    published: dict[str, Any],
+    games: dict[str, str],
+    config: dict[str, Any],
+    hands: HandConfig,
+    budget: dict[str, int],
+    seeds: int = 5,
+    sweep: tuple[float, ...] = SWEEP,
+) -> Item:
+    """games: environments by name. budget: rollouts a decision, games a seed, and how many are played at once."""
+    trainings, cells = [], []
+    for name, env in games.items():
+        trained = Training(name.replace(" ", "-"), "ppo", env, config, seeds, 100)
+        trainings.append(trained)
+        printed = published.get(name, {})
+        play = functools.partial(large_returns, hands, tuple(budget.items()))
+
+        def cell(row: str, measure: Any, name: str = name, training: str = trained.name, **target: Any) -> Cell:
+            return Cell(f"{name}, {row}", "return", training, measure, digits=2, **target)
+
+        blueprint = printed_return(printed, "blueprint", "a blueprint of our own")
+        cells.append(cell("blueprint", lambda run, play=play: play(None, run).mean(axis=1), **blueprint))
+        for eta in sweep:
+            row = f"mirror descent search by both, eta={eta:g}"
+            target = printed_return(printed, "search", "on a blueprint of our own, and beliefs learned from it")
+            measure = functools.partial(lambda play, eta, run: play(eta, run).mean(axis=1), play, eta)
+            cells.append(cell(row, measure, **(target if eta == 30 else {})))
+            gain = functools.partial(lambda play, eta, run: (play(eta, run) - play(None, run)).mean(axis=1), play, eta)
+            cells.append(Cell(f"{name}, {row}", "gain", trained.name, gain, digits=3))
+    notes = [
+        f"{budget['games']} games a seed, the same deals with and without search; {budget['rollouts']:,} rollouts a "
+        "decision over all actions, the same hands for each; the most likely action is played; rollouts sample",
+        "the paper plays 2,000 games and more of one blueprint, and does not print its step size",
+    ]
+    return Item("hanabi", "Search in Hanabi, learned beliefs", trainings, cells, 5, notes)
+
+
+def printed_return(printed: dict[str, Any], what: str, deviation: str) -> dict[str, Any]:
+    if what not in printed:
+        return {}
+    value, error = printed[what]
+    return {"target": Target(value, 3 * error, "published", "MDS paper, tables 1 and 2"), "deviation": deviation}
+
+
+@functools.lru_cache(maxsize=2)
+def beliefs(hands: HandConfig, run: Any) -> list[Any]:
+    """Of each seed's blueprint, the parameters of the model of hands."""
+    found = []
+    for index, seed in enumerate(run.seeds):
+        state = jax.tree.map(lambda x: jnp.asarray(x[index]), run.state)  # noqa: B023
+        found.append(learn_hands(run.agent, state, hands, jax.random.key(seed))[0])
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def large_returns(hands: HandConfig, budget: tuple[tuple[str, int], ...], eta: float | None, run: Any) -> np.ndarray:
+    """[seed, game], by search with a step size, or by the blueprint (None); a part of the games at a time."""
+    chosen = dict(budget)
+    rules, at_once = run.agent.info.env.rules, chosen["at_once"]
+    count = max(1, chosen["rollouts"] // rules.num_actions)
+    agent = run.agent if eta is None else search(run.agent, SearchConfig(num_particles=count), learned_hands(hands))
+    found = []
+    for index in range(len(run.seeds)):
+        state = jax.tree.map(lambda x: x[index], run.state)  # noqa: B023
+        if eta is not None:
+            state = SearchState(state, jnp.float32(eta), jnp.float32(0.0), beliefs(hands, run)[index])
+        state = jax.tree.map(lambda x: x[None], state)
+        parts = [
+            jaxrl_suite.evaluate(agent, state, seeds=[part], episodes=at_once).returns[0]
+            for part in range(chosen["games"] // at_once)
+        ]
+        found.append(np.concatenate(parts))
     return np.stack(found)

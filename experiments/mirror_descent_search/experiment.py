@@ -316,6 +316,7 @@ EXPERIMENT = Experiment(
         "networks": networks,
         "boards": functools.partial(search.boards, KNOWN),
         "head-to-head": functools.partial(search.head_to_head, KNOWN),
+        "particles": search.particles,
         "exploitability": functools.partial(search.exploitability, PUBLISHED),
         "small-hanabi": hanabi.small,
         "hanabi": functools.partial(hanabi.papers, PUBLISHED["hanabi"]),

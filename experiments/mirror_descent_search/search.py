@@ -97,6 +97,26 @@ def head_to_head(known: dict[str, Any], scale: str) -> Item:
     return Item("head-to-head", "Search against uniform play", trainings, cells, 5, notes)
 
 
+def particles(scale: str) -> Item | None:
+    """Search against uniform play by how many particles it has, up to infinitely many."""
+    if scale == "smoke":
+        return None
+    seeds, games, tau = 5, 400, 10.0
+    trainings, cells = [], []
+    for game in PLAYED:
+        about = GAMES[game]
+        options = {"observation": "raw"}
+        trainings.append(Training(game.replace(" ", "-"), "uniform_play", about["env"], {}, seeds, env_options=options))
+        for seat, column in enumerate(SEATS):
+            for count in (1, 3, 10, 30, 100):
+                measure = functools.partial(searched, seat, tau, count, False, games)
+                cells.append(Cell(f"{game}, {count} particles", column, trainings[-1].name, measure, digits=3))
+            limit = functools.partial(lambda g, s, t: solved(g, s)[1][t], game, seat, tau)
+            cells.append(Cell(f"{game}, infinitely many particles", column, None, limit, digits=3))
+    notes = [f"returns of the searcher, tau = {tau:g}, {games} games a seed and seat; the last rows are exact"]
+    return Item("particles", "Search by its number of particles", trainings, cells, 5, notes)
+
+
 def searched(seat: int, tau: float, particles: int, shared: bool, games: int, run: Any) -> np.ndarray:
     """Mean return of the searcher, [seed]."""
     blueprint, seeds = run.agent, len(run.seeds)

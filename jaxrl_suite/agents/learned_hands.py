@@ -22,7 +22,7 @@ from flax import struct
 from jaxrl_suite.agent import Agent, Metrics
 from jaxrl_suite.agents.hanabi_beliefs import check_two_players, with_hands
 from jaxrl_suite.config import static, sweepable, validate
-from jaxrl_suite.envs.hanabi import HanabiEnv
+from jaxrl_suite.envs.hanabi import HanabiEnv, observation_size
 from jaxrl_suite.envs.hanabi_rules import HanabiRules, HanabiState, plausible_cards, unseen_counts
 from jaxrl_suite.envs.hanabi_views import Watched, unwatched, watched
 from jaxrl_suite.errors import ConfigError
@@ -99,6 +99,12 @@ class HandModel(nn.Module):
 
 def _model(rules: HanabiRules, config: HandConfig) -> HandModel:
     return HandModel(rules.num_types, config.width, config.embedding)
+
+
+def untrained(rules: HanabiRules, config: HandConfig, key: jax.Array) -> Any:
+    """The model's parameters before learning."""
+    model, observation = _model(rules, config), jnp.zeros(observation_size(rules))
+    return model.init(key, model.initial_memory(()), observation, jnp.zeros(rules.hand_size, jnp.int32))
 
 
 class HandsMemory(NamedTuple):
@@ -192,9 +198,7 @@ def learn_hands(blueprint: Agent, state: Any, config: HandConfig, key: jax.Array
         def policy(observation: Any) -> jax.Array:
             return policy_of(state, (), observation)[0]
 
-        params = model.init(
-            key_init, model.initial_memory(()), jnp.zeros(env.size), jnp.zeros(rules.hand_size, jnp.int32)
-        )
+        params = untrained(rules, config, key_init)
         one = gradient_step(lambda params, batch: hand_loss(model, params, batch), optimizer, config.learning_rate)
 
         def update(carry: Any, key: jax.Array) -> Any:

@@ -66,7 +66,7 @@ class HanabiEnv(BaseEnv):
     def __init__(self, id: str, rules: HanabiRules):
         self.id, self.rules = id, rules
         self.default_params = HanabiParams(max_steps_in_episode=rules.longest)
-        self.size = num_features(rules) + rules.num_actions + 1
+        self.size = observation_size(rules)
         self.turns = Turns(self._player, self._legal, (1.0,) * rules.players, lambda state, _: self.observe(state))
 
     def _player(self, observation: jax.Array, params: Any) -> jax.Array:
@@ -128,6 +128,11 @@ def layout(rules: HanabiRules) -> dict[str, tuple[int, ...]]:
 def num_features(rules: HanabiRules) -> int:
     """F, the size of `features`: 658 in the standard game, 844 with 7 cards and 4 hints."""
     return sum(math.prod(shape) for shape in layout(rules).values())
+
+
+def observation_size(rules: HanabiRules) -> int:
+    """F + A + 1."""
+    return num_features(rules) + rules.num_actions + 1
 
 
 def features(rules: HanabiRules, state: HanabiState, observer: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl_suite.envs.hanabi import KINDS, layout, num_features
+from jaxrl_suite.envs.hanabi import KINDS, layout, observation_size
 from jaxrl_suite.envs.hanabi_rules import (
     HINT_COLOR,
     HanabiRules,
@@ -93,9 +93,7 @@ class Watched(NamedTuple):
 
 def unwatched(rules: HanabiRules) -> Watched:
     """Before its first decision."""
-    shapes = jax.eval_shape(
-        lambda seen: view_of(rules, seen, 0, 0), jnp.zeros(num_features(rules) + rules.num_actions + 1)
-    )
+    shapes = jax.eval_shape(lambda seen: view_of(rules, seen, 0, 0), jnp.zeros(observation_size(rules)))
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return Watched(nothing, jnp.int32(0), jnp.asarray(False))
 

@@ -30,7 +30,7 @@ from jaxrl_suite.envs.hanabi_rules import (
 from jaxrl_suite.envs.hanabi_views import Watched, unwatched, watched
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Belief
-from jaxrl_suite.learning.playing import Policy
+from jaxrl_suite.learning.playing import Policy, games_at
 
 MOST_HANDS = 50_000
 """Ordered hands that are listed: the partner's policy is asked for each of them, at each decision."""
@@ -50,6 +50,12 @@ def check_two_players(env: Any, what: str) -> HanabiRules:
     if env.rules.players != 2:
         raise ConfigError(f"{what}: players = {env.rules.players}: must be 2")
     return env.rules
+
+
+def check_remembers_nothing(remembered: Any, what: str) -> None:
+    """Raises ConfigError for a blueprint with memory: the partner's depends on the hand that is not seen."""
+    if jax.tree.leaves(remembered):
+        raise ConfigError(f"{what}: the blueprint: must have no memory, the partner's would depend on the hidden hand")
 
 
 def ordered_hands(rules: HanabiRules) -> np.ndarray:
@@ -79,7 +85,8 @@ def exact_hands(env: Any, env_params: Any, count: int) -> Belief:
     rules = check_two_players(env, "exact_hands")
     hands = ordered_hands(rules)
 
-    def start() -> HandMemory:
+    def start(remembered: Any) -> HandMemory:
+        check_remembers_nothing(remembered, "exact_hands")
         return HandMemory(unwatched(rules), jnp.zeros(len(hands)))
 
     def update(key: jax.Array, params: Any, memory: HandMemory, observation: Any, policy: Policy) -> Any:
@@ -90,7 +97,7 @@ def exact_hands(env: Any, env_params: Any, count: int) -> Belief:
         drawn = stratified(key_draw, jax.nn.softmax(posterior), count)
         states = with_hands(rules, key_deck, view, jnp.asarray(hands)[drawn])
         memory = HandMemory(memory.seen._replace(view=view, has_begun=jnp.asarray(True)), likelihood)
-        return memory, states, jnp.broadcast_to(jnp.max(posterior) > -jnp.inf, (count,))
+        return memory, games_at(states), jnp.broadcast_to(jnp.max(posterior) > -jnp.inf, (count,))
 
     def acted(memory: HandMemory, action: jax.Array) -> HandMemory:
         return memory._replace(seen=memory.seen._replace(action=action))
@@ -120,7 +127,7 @@ def _likelihood(env: HanabiEnv, hands: np.ndarray, memory: HandMemory, view: Han
         after, _, _ = play(rules, before, memory.seen.action)
         partners = jax.tree.map(lambda x, y: jnp.where(memory.seen.has_begun, x, y), after, dealt)
         row = memory.log_likelihood[_number(rules, held)]
-        return row + jnp.log(policy(env.observe(partners))[view.last.action])
+        return row + jnp.log(policy((), env.observe(partners))[0][view.last.action])
 
     found = jax.vmap(one)(jnp.asarray(hands))
     return found - jnp.maximum(jnp.max(found), jnp.finfo(found.dtype).min)

@@ -20,7 +20,7 @@ import optax
 from flax import struct
 
 from jaxrl_suite.agent import Agent, Metrics
-from jaxrl_suite.agents.hanabi_beliefs import check_two_players, with_hands
+from jaxrl_suite.agents.hanabi_beliefs import check_remembers_nothing, check_two_players, with_hands
 from jaxrl_suite.config import static, sweepable, validate
 from jaxrl_suite.envs.hanabi import HanabiEnv, observation_size
 from jaxrl_suite.envs.hanabi_rules import HanabiRules, HanabiState, plausible_cards, unseen_counts
@@ -28,7 +28,7 @@ from jaxrl_suite.envs.hanabi_views import Watched, unwatched, watched
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Belief
 from jaxrl_suite.learning.optimisation import clipped, gradient_step
-from jaxrl_suite.learning.playing import Policy
+from jaxrl_suite.learning.playing import Policy, games_at
 
 PAPER = "its released program"
 
@@ -131,12 +131,16 @@ def learned_hands(config: HandConfig) -> Callable[[Any, Any, int], Belief]:
             draw = functools.partial(_drawn_hand, rules, model, params, view, known)
             hands, is_possible = jax.vmap(draw)(jax.random.split(key_draw, count))
             seen = memory.seen._replace(view=view, has_begun=jnp.asarray(True))
-            return HandsMemory(seen, network), with_hands(rules, key_deck, view, hands), is_possible
+            return HandsMemory(seen, network), games_at(with_hands(rules, key_deck, view, hands)), is_possible
 
         def acted(memory: HandsMemory, action: jax.Array) -> HandsMemory:
             return memory._replace(seen=memory.seen._replace(action=action))
 
-        return Belief(lambda: HandsMemory(unwatched(rules), model.initial_memory(())), update, acted)
+        def start(remembered: Any) -> HandsMemory:
+            check_remembers_nothing(remembered, "learned_hands")
+            return HandsMemory(unwatched(rules), model.initial_memory(()))
+
+        return Belief(start, update, acted)
 
     return make
 
@@ -187,6 +191,7 @@ def learn_hands(blueprint: Agent, state: Any, config: HandConfig, key: jax.Array
     validate(config)
     env, policy_of = blueprint.info.env, blueprint.info.policy
     rules = check_two_players(env, "learn_hands")
+    check_remembers_nothing(jax.eval_shape(blueprint.start, jax.random.key(0), state), "learn_hands")
     if policy_of is None:
         raise ConfigError(f"learn_hands: blueprint {blueprint.info.name}: must know its policy (AgentInfo.policy)")
     model, optimizer = _model(rules, config), clipped(config.max_grad_norm, optax.scale_by_adam(eps=1.5e-5))
@@ -195,8 +200,8 @@ def learn_hands(blueprint: Agent, state: Any, config: HandConfig, key: jax.Array
     def learn(key: jax.Array, state: Any) -> tuple[Any, Metrics]:
         key_init, key_learn = jax.random.split(key)
 
-        def policy(observation: Any) -> jax.Array:
-            return policy_of(state, (), observation)[0]
+        def policy(memory: Any, observation: Any) -> Any:
+            return policy_of(state, memory, observation)
 
         params = untrained(rules, config, key_init)
         one = gradient_step(lambda params, batch: hand_loss(model, params, batch), optimizer, config.learning_rate)
@@ -219,7 +224,7 @@ def played(env: HanabiEnv, env_params: Any, key: jax.Array, policy: Policy, coun
     def turn(carry: Any, key: jax.Array) -> Any:
         observation, state, is_on = carry
         row = Decisions(observation, *_hand_and_options(rules, state), is_on)
-        action = jax.random.categorical(key, jnp.log(policy(observation))).astype(jnp.int32)
+        action = jax.random.categorical(key, jnp.log(policy((), observation)[0])).astype(jnp.int32)
         observation, state, _, terminated, truncated = env.transition(key, state, action, env_params)
         return (observation, state, is_on & ~terminated & ~truncated), row
 

@@ -23,7 +23,7 @@ from jaxrl_suite.learning.advantages import gae, turn_gae
 from jaxrl_suite.learning.distributions import Categorical, Policy, policy_for
 from jaxrl_suite.learning.local_updates import NEVER
 from jaxrl_suite.learning.networks import TORSOS, Network, torso_of
-from jaxrl_suite.learning.recurrence import reset_memory, unroll
+from jaxrl_suite.learning.recurrence import PerPlayer, Recurrent, has_memory, reset_memory, unroll
 
 
 @struct.dataclass
@@ -82,8 +82,8 @@ class Parts(NamedTuple):
     """
 
     policy: Policy
-    actor: Network
-    critic: Network
+    actor: Recurrent
+    critic: Recurrent
     init: Callable[..., OnPolicyState]
     collect: Callable[..., tuple[OnPolicyState, Batch, Metrics]]
     evaluate: Callable[..., tuple[Any, jax.Array]]
@@ -188,13 +188,15 @@ def policy_table(run: Any) -> np.ndarray:
         run: of an agent of this kind on a game written out.
 
     Raises:
-        ConfigError: for a run on anything else.
+        ConfigError: for a run on anything else, or of networks with memory.
     """
     info = run.agent.info
     game = info.env_params
     if not hasattr(game, "legal"):
         raise ConfigError(f"{info.env_id}: must be a game written out, as make('game/kuhn_poker')")
     actor, _ = networks(info.env, game, policy_for(info.env.action_space(game)), info.config)
+    if has_memory(actor):
+        raise ConfigError(f"policy_table: {info.name}.torso = {info.config.torso!r}: must have no memory")
     infosets = jax.vmap(lambda node: info.env.observation_of(node, game))(jnp.arange(len(game.legal)))
 
     def one(params: Params) -> jax.Array:
@@ -227,7 +229,14 @@ def _vector_env(env: Any, config: Any) -> VectorEnvironment:
     return vector
 
 
-def networks(env: Any, env_params: Any, policy: Policy, config: Any) -> tuple[Network, Network]:
-    """Policy and value network, each with a torso of its own; head gains 0.01 and 1."""
-    torso = torso_of(config, env.observation_space(env_params).shape)
-    return Network(torso, policy.num_outputs, 0.01, policy.has_log_std), Network(torso, 1, 1.0)
+def networks(env: Any, env_params: Any, policy: Policy, config: Any) -> tuple[Recurrent, Recurrent]:
+    """Policy and value network, each with a torso of its own; head gains 0.01 and 1.
+
+    In a game, those with memory have one for each player.
+    """
+    torso, turns = torso_of(config, env.observation_space(env_params).shape), turns_of(env, config)
+    both = Network(torso, policy.num_outputs, 0.01, policy.has_log_std), Network(torso, 1, 1.0)
+    if turns is None or not has_memory(both[0]):
+        return both
+    players = len(turns.signs)
+    return tuple(PerPlayer(each, lambda seen: turns.player(seen, env_params), players) for each in both)  # type: ignore[return-value]

@@ -27,7 +27,7 @@ from jaxrl_suite.config import static, sweepable, validate
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Belief, particle_filter
 from jaxrl_suite.learning.local_updates import greedy_step, magnetic_step, safe_log
-from jaxrl_suite.learning.playing import Games, played_on, stepped
+from jaxrl_suite.learning.playing import Games, games_at, played_on, repeated, stepped
 
 
 @struct.dataclass
@@ -75,9 +75,10 @@ class Searched(NamedTuple):
 
 
 class Searcher(NamedTuple):
-    """One player's search. look(key, state, memory, observation) -> (Searched, memory); start and acted: `Belief`'s."""
+    """One player's search. start(key, state) -> its memory: its belief's, and what its blueprint remembers of its own
+    decisions. look(key, state, memory, observation) -> (Searched, memory). acted(memory, action) -> memory."""
 
-    start: Callable[[], Any]
+    start: Callable[[jax.Array, SearchState], Any]
     look: Callable[[jax.Array, SearchState, Any, Any], tuple[Searched, Any]]
     acted: Callable[[Any, jax.Array], Any]
 
@@ -91,8 +92,8 @@ def search(blueprint: Agent, config: SearchConfig | None = None, belief: MakeBel
     """An agent that searches at each of its decisions; what it updates is its blueprint.
 
     Args:
-        blueprint: an agent in a game (`env.turns`) whose `info.policy` is known and needs no memory.
-        belief: makes what each player believes; None: a particle filter.
+        blueprint: an agent in a game (`env.turns`) whose `info.policy` is known.
+        belief: makes what each player believes; None: a particle filter, the one for blueprints with memory.
 
     Raises:
         ConfigError: for another agent, a game that the belief is not for, or a setting out of range.
@@ -104,15 +105,12 @@ def _search(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None) -
     mine = searcher(blueprint, config, belief)
     turns, env_params = blueprint.info.env.turns, blueprint.info.env_params
 
-    def init(key: jax.Array) -> SearchState:
-        return SearchState(blueprint.init(key), jnp.float32(config.step_size), jnp.float32(config.temperature))
-
     def update(key: jax.Array, state: SearchState, step: jax.Array) -> tuple[SearchState, Metrics]:
         inner, metrics = blueprint.update(key, state.blueprint, step)
         return state._replace(blueprint=inner), metrics
 
     def start(key: jax.Array, state: SearchState) -> Any:
-        return jax.tree.map(lambda x: jnp.stack([x] * len(turns.signs)), mine.start())
+        return repeated(mine.start(key, state), len(turns.signs))
 
     def act(key: jax.Array, state: SearchState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         key_search, key_act = jax.random.split(key)
@@ -132,7 +130,12 @@ def _search(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None) -
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
     name = f"search({blueprint.info.name})"
     info = dataclasses.replace(blueprint.info, name=name, factory=made, policy=None, finish=None)
-    return Agent(init, update, start, act, info)
+    return Agent(functools.partial(initial, blueprint, config), update, start, act, info)
+
+
+def initial(blueprint: Agent, config: SearchConfig, key: jax.Array) -> SearchState:
+    """The state before the blueprint has learned anything."""
+    return SearchState(blueprint.init(key), jnp.float32(config.step_size), jnp.float32(config.temperature))
 
 
 def searcher(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None = None) -> Searcher:
@@ -145,24 +148,31 @@ def searcher(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None =
         raise ConfigError(f"search: {env.id}: must be a game, with turns")
     if policy_of is None:
         raise ConfigError(f"search: blueprint {blueprint.info.name}: must know its policy (AgentInfo.policy)")
-    if jax.tree.leaves(jax.eval_shape(lambda key: blueprint.start(key, blueprint.init(key)), jax.random.key(0))):
-        raise ConfigError(f"search: blueprint {blueprint.info.name}: must have no memory")
     make = functools.partial(particle_filter, resample=config.resample) if belief is None else belief
     believed = make(env, env_params, config.num_particles)
 
+    def start(key: jax.Array, state: SearchState) -> Any:
+        remembered = blueprint.start(key, state.blueprint)
+        return believed.start(remembered), remembered
+
+    # Early: a belief may refuse what the blueprint remembers.
+    jax.eval_shape(lambda key: start(key, initial(blueprint, config, key)), jax.random.key(0))
+
     def look(key: jax.Array, state: SearchState, memory: Any, observation: Any) -> tuple[Searched, Any]:
         key_belief, key_rollouts = jax.random.split(key)
-        policy = lambda seen: policy_of(state.blueprint, (), seen)[0]  # noqa: E731
-        memory, particles, is_alive = believed.update(key_belief, state.belief, memory, observation, policy)
+        policy = functools.partial(policy_of, state.blueprint)
+        belief, remembered = memory
+        belief, particles, is_alive = believed.update(key_belief, state.belief, belief, observation, policy)
         legal = env.turns.legal(observation, env_params)
         values = action_values(key_rollouts, particles, is_alive, policy)
         sign = jnp.asarray(env.turns.signs, jnp.float32)[env.turns.player(observation, env_params)]
         values = jnp.where(legal, sign * values, jnp.nan)
-        before = policy_of(state.blueprint, (), observation)[0].astype(jnp.float32)
+        before, remembered = policy(remembered, observation)
+        before = before.astype(jnp.float32)
         after = jnp.exp(revised(state, before, jnp.where(jnp.isnan(values), 0.0, values), legal)) * legal
         num_alive = jnp.sum(is_alive)
         after = jnp.where(num_alive > 0, after, before)
-        return Searched(values, before, after, num_alive, particles, is_alive), memory
+        return Searched(values, before, after, num_alive, particles.state, is_alive), (belief, remembered)
 
     def revised(state: SearchState, before: jax.Array, q: jax.Array, legal: jax.Array) -> jax.Array:
         """The local update U(pi, q), as logarithms [A]."""
@@ -172,28 +182,31 @@ def searcher(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None =
         gain = jnp.max(jnp.where(support, q, -jnp.inf)) - q[jnp.argmax(before)]
         return jnp.where(gain >= config.threshold, greedy_step(safe_log(before), q, support), safe_log(before))
 
-    def action_values(key: jax.Array, particles: Any, is_alive: jax.Array, policy: Any) -> jax.Array:
+    def action_values(key: jax.Array, particles: Games, is_alive: jax.Array, policy: Any) -> jax.Array:
         """[A], player 0's mean return after each action, over particles and rollouts; NaN with no particle left."""
         count, num_actions = is_alive.shape[0], int(env.action_space(env_params).n)
         actions = jnp.arange(num_actions, dtype=jnp.int32)
 
-        def rollouts(key: jax.Array, state: Any, actions: jax.Array) -> jax.Array:
+        def rollouts(key: jax.Array, particle: Games, actions: jax.Array) -> jax.Array:
             """From one history a rollout of each of [B] actions, all with the same random numbers."""
             key_step, key_play = jax.random.split(key)
-            state = jax.tree.map(lambda x: jnp.broadcast_to(x, (*actions.shape, *x.shape)), state)
-            games = Games(state, jnp.zeros(actions.shape, bool), jnp.zeros(actions.shape))
-            games = stepped(env, env_params, key_step, games, actions)
+            games = games_at(*repeated((particle.state, particle.memory), len(actions)))
+            games = stepped(env, env_params, key_step, games, actions, policy)
             return played_on(env, env_params, key_play, games, policy, greedy=config.greedy_rollouts).reward
 
-        def one(key: jax.Array, state: Any) -> jax.Array:
+        def one(key: jax.Array, particle: Games) -> jax.Array:
             if config.share_randomness:
-                return rollouts(key, state, actions)
+                return rollouts(key, particle, actions)
             keys = jax.random.split(key, num_actions)
-            return jax.vmap(rollouts, (0, None, 0))(keys, state, actions[:, None])[:, 0]
+            return jax.vmap(rollouts, (0, None, 0))(keys, particle, actions[:, None])[:, 0]
 
         keys = jax.random.split(key, (count, config.num_rollouts))
         returns = jax.vmap(jax.vmap(one, (0, None)))(keys, particles)
         weight = is_alive.astype(returns.dtype)
         return weight @ jnp.mean(returns, axis=1) / jnp.sum(weight)
 
-    return Searcher(believed.start, look, believed.acted)
+    def acted(memory: Any, action: jax.Array) -> Any:
+        belief, remembered = memory
+        return believed.acted(belief, action), remembered
+
+    return Searcher(start, look, acted)

@@ -14,22 +14,34 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxrl_suite.sampling import sample_index
 from jaxrl_suite.selection import select
 
-Policy = Callable[[Any], jax.Array]
-"""Of an observation: probabilities [A]."""
+Policy = Callable[[Any, Any], tuple[jax.Array, Any]]
+"""Of a memory, what the players remember (`()`: nothing), and an observation: (probabilities [A], memory)."""
 
 
 class Games(NamedTuple):
-    """state: of each game, [B, ...]. is_over: bool [B]. reward: float32 [B], player 0's so far."""
+    """state: of each game, [B, ...]. is_over: bool [B]. reward: float32 [B], player 0's so far. memory: what the policy
+    that plays in it remembers of it, [B, ...]."""
 
     state: Any
     is_over: jax.Array
     reward: jax.Array
+    memory: Any = ()
 
 
-def started(env: Any, env_params: Any, keys: jax.Array) -> Games:
-    """New games, one a key."""
-    zeros = jnp.zeros(keys.shape)
-    return Games(jax.vmap(env.reset, (0, None))(keys, env_params)[1], zeros > 0, zeros)
+def games_at(states: Any, memory: Any = ()) -> Games:
+    """Games that are not over, at `states` [B, ...]."""
+    zeros = jnp.zeros(jax.tree.leaves(states)[0].shape[:1])
+    return Games(states, zeros > 0, zeros, memory)
+
+
+def repeated(tree: Any, count: int) -> Any:
+    """[count, ...], all alike."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), tree)
+
+
+def started(env: Any, env_params: Any, keys: jax.Array, memory: Any = ()) -> Games:
+    """New games, one a key; memory: at the start of one."""
+    return games_at(jax.vmap(env.reset, (0, None))(keys, env_params)[1], repeated(memory, len(keys)))
 
 
 def observed(env: Any, env_params: Any, games: Games) -> Any:
@@ -37,16 +49,26 @@ def observed(env: Any, env_params: Any, games: Games) -> Any:
     return jax.vmap(env.turns.observe, (0, None))(games.state, env_params)
 
 
-def stepped(env: Any, env_params: Any, key: jax.Array, games: Games, action: jax.Array) -> Games:
-    """One decision further in the games that are not over, all with one key: what chance brings is common to all."""
-    after = jax.vmap(lambda game, action: _after(env, env_params, key, game, action))(games, action)
-    return select(games.is_over, games, after)
+def stepped(env: Any, env_params: Any, key: jax.Array, games: Games, action: jax.Array, policy: Policy) -> Games:
+    """One decision further in the games that are not over, all with one key: what chance brings is common to all.
+
+    Args:
+        action: int32 [B], whoever's turn it is takes. policy: remembers what was seen then.
+    """
+
+    def one(game: Games, action: jax.Array) -> Games:
+        memory = game.memory
+        if jax.tree.leaves(memory):
+            memory = policy(memory, env.turns.observe(game.state, env_params))[1]
+        return _after(env, env_params, key, game, action, memory)
+
+    return select(games.is_over, games, jax.vmap(one)(games, action))
 
 
-def _after(env: Any, env_params: Any, key: jax.Array, game: Games, action: jax.Array) -> Games:
+def _after(env: Any, env_params: Any, key: jax.Array, game: Games, action: jax.Array, memory: Any) -> Games:
     """One decision further in one game."""
     _, state, reward, terminated, truncated = env.transition(key, game.state, action, env_params)
-    return Games(state, terminated | truncated, game.reward + reward)
+    return Games(state, terminated | truncated, game.reward + reward, memory)
 
 
 def played_on(
@@ -74,10 +96,10 @@ def played_on(
     def decide(uniform: jax.Array, key: jax.Array, game: Games) -> tuple[Games, jax.Array]:
         """One decision in one game, and whether it is done then."""
         # Seen anew, not carried along: what the policy does not look at is then not computed at all.
-        probabilities = policy(env.turns.observe(game.state, env_params))
+        probabilities, memory = policy(game.memory, env.turns.observe(game.state, env_params))
         action = jnp.argmax(probabilities).astype(jnp.int32) if greedy else sample_index(probabilities, uniform)
         # Else every part of the next state would draw for itself.
-        after = _after(env, env_params, key, game, jax.lax.optimization_barrier(action))
+        after = _after(env, env_params, key, game, jax.lax.optimization_barrier(action), memory)
         return after, is_done(after)
 
     one = jax.tree.map(lambda x: x[0], games)

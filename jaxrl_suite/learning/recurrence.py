@@ -1,24 +1,60 @@
 """Networks with and without memory behind one call."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite.learning.networks import Network
+from jaxrl_suite.selection import select
 
 
-def has_memory(network: Network) -> bool:
+class Recurrent(Protocol):
+    """What is asked of a network: `learning.networks.Network`'s, with its memory `()` where it has none."""
+
+    def init(self, key: jax.Array, memory: Any, observation: Any) -> Any: ...
+
+    def apply(self, params: Any, memory: Any, observation: Any) -> Any: ...
+
+    def initial_memory(self, batch_shape: tuple[int, ...]) -> Any: ...
+
+
+class PerPlayer:
+    """A network with memory in self-play: each player has a memory of its own, [..., P, W], which only what that
+    player sees moves. With one memory for all, players would know of each other what they must not."""
+
+    def __init__(self, network: Recurrent, player: Callable[[Any], jax.Array], players: int):
+        """Args: player: of an observation, whose it is, int32 [...]."""
+        self.network, self.player, self.players = network, player, players
+
+    def init(self, key: jax.Array, memory: Any, observation: Any) -> Any:
+        return self.network.init(key, self._own(memory, self.player(observation)), observation)
+
+    def apply(self, params: Any, memory: Any, observation: Any) -> Any:
+        player = self.player(observation)
+        own, outputs = self.network.apply(params, self._own(memory, player), observation)
+        is_own = jnp.arange(self.players) == player[..., None]
+        memory = jax.tree.map(lambda old, new: jnp.where(is_own[..., None], new[..., None, :], old), memory, own)
+        return memory, outputs
+
+    def initial_memory(self, batch_shape: tuple[int, ...]) -> Any:
+        return self.network.initial_memory((*batch_shape, self.players))
+
+    def _own(self, memory: Any, player: jax.Array) -> Any:
+        index = player[..., None, None]
+        return jax.tree.map(lambda x: jnp.take_along_axis(x, index, axis=-2)[..., 0, :], memory)
+
+
+def has_memory(network: Recurrent) -> bool:
     return len(jax.tree.leaves(network.initial_memory((1,)))) > 0
 
 
-def reset_memory(network: Network, done: jax.Array, memory: Any) -> Any:
+def reset_memory(network: Recurrent, done: jax.Array, memory: Any) -> Any:
     """`memory` [B, ...] with its initial value wherever an episode ended, done: bool [B]."""
-    initial = network.initial_memory(done.shape)
-    return jax.tree.map(lambda new, old: jnp.where(done[..., None], new, old), initial, memory)
+    return select(done, network.initial_memory(done.shape), memory)
 
 
-def unroll(network: Network, params: Any, memory: Any, observation: Any, done: jax.Array) -> tuple[Any, Any, Any]:
+def unroll(network: Recurrent, params: Any, memory: Any, observation: Any, done: jax.Array) -> tuple[Any, Any, Any]:
     """Applies a network along time, starting it anew after every step that ended an episode.
 
     Args:

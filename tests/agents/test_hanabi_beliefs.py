@@ -20,9 +20,9 @@ def softmax_policy(env, scale):
     """A policy that depends on everything it sees, the own hand's secrets of the other player among it."""
     weights = scale * jax.random.normal(jax.random.key(5), (env.size, env.rules.num_actions))
 
-    def policy(observation):
+    def policy(memory, observation):
         legal = env.turns.legal(observation, None)
-        return jax.nn.softmax(jnp.where(legal, observation @ weights, -jnp.inf))
+        return jax.nn.softmax(jnp.where(legal, observation @ weights, -jnp.inf)), memory
 
     return policy
 
@@ -37,13 +37,13 @@ def test_the_exact_posterior_is_that_of_all_deals():
     act = jax.jit(lambda state, action: play(rules, state, action))
     act_all = jax.jit(jax.vmap(lambda state, action: play(rules, state, action), (0, None)))
     seen_all = jax.jit(jax.vmap(lambda state, player: features(rules, state, player), (0, None)))
-    policy_all = jax.jit(jax.vmap(lambda state: policy(env.observe(state))))
+    policy_all = jax.jit(jax.vmap(lambda state: policy((), env.observe(state))[0]))
     update = jax.jit(lambda key, memory, observation: belief.update(key, (), memory, observation, policy))
     rng, compared = np.random.default_rng(0), 0
     for _ in range(8):
         state, is_over = deal(rules, decks[rng.integers(len(decks))]), False
         states, weights = jax.vmap(lambda deck: deal(rules, deck))(decks), np.ones((2, len(decks)))
-        memories = [belief.start(), belief.start()]
+        memories = [belief.start(()), belief.start(())]
         while not is_over:
             player, observation = int(state.player), env.observe(state)
             weights[player] *= (seen_all(states, player) == features(rules, state, player)).all(axis=1)
@@ -51,9 +51,9 @@ def test_the_exact_posterior_is_that_of_all_deals():
             expected = weights[player] @ own / weights[player].sum()
             memory, drawn, is_alive = update(jax.random.key(compared), memories[player], observation)
             assert is_alive.all()
-            found = (np.asarray(drawn.hands)[:, player, None] == hands).all(axis=-1).mean(axis=0)
+            found = (np.asarray(drawn.state.hands)[:, player, None] == hands).all(axis=-1).mean(axis=0)
             np.testing.assert_allclose(found, expected, atol=1.001 / 4000)
-            probabilities = np.asarray(policy(observation), np.float64)
+            probabilities = np.asarray(policy((), observation)[0], np.float64)
             action = rng.choice(rules.num_actions, p=probabilities / probabilities.sum())
             weights[1 - player] *= np.asarray(policy_all(states))[:, action]
             memories[player] = belief.acted(memory, jnp.int32(action))
@@ -78,15 +78,15 @@ def test_drawn_games_are_ones_that_the_player_may_be_in():
             player = state.player
             own = jax.tree.map(lambda x: x[player], memory)
             own, drawn, is_alive = belief.update(key_belief, (), own, observation, policy)
-            same = jax.vmap(env.observe)(drawn) == observation
+            same = jax.vmap(env.observe)(drawn.state) == observation
             allowed = jax.vmap(lambda cards: plausible_cards(env.rules, state.marks[player])[jnp.arange(2), cards])
-            agrees = allowed(drawn.hands[:, player]) | (drawn.hands[:, player] == env.rules.num_types)
-            action = jax.random.categorical(key_act, jnp.log(policy(observation))).astype(jnp.int32)
+            agrees = allowed(drawn.state.hands[:, player]) | (drawn.state.hands[:, player] == env.rules.num_types)
+            action = jax.random.categorical(key_act, jnp.log(policy((), observation)[0])).astype(jnp.int32)
             memory = jax.tree.map(lambda x, new: x.at[player].set(new), memory, belief.acted(own, action))
             observation, state, _, ended, _ = env.transition(key, state, action, params)
             return (observation, state, memory, is_on & ~ended), ~is_on | (is_alive.all() & same.all() & agrees.all())
 
-        memory = jax.tree.map(lambda x: jnp.stack([x] * 2), belief.start())
+        memory = jax.tree.map(lambda x: jnp.stack([x] * 2), belief.start(()))
         return jax.lax.scan(turn, (observation, state, memory, True), jax.random.split(key, env.rules.longest))[1]
 
     assert np.asarray(game(jax.random.split(jax.random.key(0), 20))).all()
@@ -114,7 +114,7 @@ def test_a_learned_belief_comes_near_the_exact_one():
     env, params = make("hanabi/tiny"), make("hanabi/tiny").default_params
     policy = softmax_policy(env, 2.0)
     blueprint = uniform_play(env, params)
-    info = dataclasses.replace(blueprint.info, policy=lambda state, memory, seen: (policy(seen), memory))
+    info = dataclasses.replace(blueprint.info, policy=lambda state, memory, seen: policy(memory, seen))
     blueprint = blueprint._replace(info=info)
     config = HandConfig(width=64, embedding=8, learning_rate=3e-3, num_games=32, total_updates=300)
     weights = [
@@ -132,19 +132,19 @@ def test_a_learned_belief_comes_near_the_exact_one():
 
         def turn(carry, key):
             observation, state, memories, is_on = carry
-            action = jax.random.categorical(key, jnp.log(policy(observation))).astype(jnp.int32)
+            action = jax.random.categorical(key, jnp.log(policy((), observation)[0])).astype(jnp.int32)
             shares, after = [], []
             for (belief, weights), memory in zip(players, memories, strict=True):
                 own = jax.tree.map(lambda x: x[state.player], memory)
                 own, drawn, is_alive = belief.update(key, weights, own, observation, policy)
-                cards = drawn.hands[:, state.player, :, None] == jnp.arange(env.rules.num_types)
+                cards = drawn.state.hands[:, state.player, :, None] == jnp.arange(env.rules.num_types)
                 shares.append(jnp.sum(cards * is_alive[:, None, None], axis=0) / jnp.sum(is_alive))
                 new = belief.acted(own, action)
                 after.append(jax.tree.map(lambda x, y: x.at[state.player].set(y), memory, new))
             observation, state, _, ended, _ = env.transition(key, state, action, params)
             return (observation, state, after, is_on & ~ended), (jnp.stack(shares), is_on)
 
-        memories = [jax.tree.map(lambda x: jnp.stack([x] * 2), belief.start()) for belief, _ in players]
+        memories = [jax.tree.map(lambda x: jnp.stack([x] * 2), belief.start(())) for belief, _ in players]
         return jax.lax.scan(turn, (observation, state, memories, True), jax.random.split(key, env.rules.longest))[1]
 
     shares, is_on = (np.asarray(x) for x in game(jax.random.split(jax.random.key(1), 40)))

@@ -1,5 +1,6 @@
 """Search at decision time: exact values in the limit, unbiased estimates, and what it falls back on."""
 
+import dataclasses
 import math
 import random
 
@@ -10,10 +11,12 @@ import pytest
 
 import jaxrl_suite as jrl
 from jaxrl_suite.agents import FixedConfig, SearchConfig, SearchState, search, searcher, table_play, uniform_play
+from jaxrl_suite.agents.hanabi_beliefs import exact_hands
 from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.errors import ConfigError
-from jaxrl_suite.games import END, load, random_policy, uniform_policy
+from jaxrl_suite.games import load, random_policy, uniform_policy
 from jaxrl_suite.games.boards import PhantomTicTacToe
+from jaxrl_suite.games.rules import CHANCE, END
 from jaxrl_suite.learning.local_updates import mirror_step
 from jaxrl_suite.solvers import expected_returns
 from jaxrl_suite.solvers.tree_games import action_values
@@ -37,7 +40,7 @@ def looked(name, path, searches, policy=None, **config):
     state = SearchState(uniform_policy(game) if policy is None else policy, config.step_size, 0.0)
 
     def one(key):
-        memory, found = mine.start(), None
+        memory, found = mine.start(key, state), None
         for infoset, action in path:
             key, now = jax.random.split(key)
             found, memory = mine.look(now, state, memory, jnp.int32(game.infoset(infoset)))
@@ -132,7 +135,7 @@ def test_with_no_particle_left_it_plays_the_blueprint():
     state = SearchState(uniform_policy(game), 50.0, 0.0)
 
     def first(key):
-        return mine.look(key, state, mine.start(), jnp.int32(game.infoset("J")))[0]
+        return mine.look(key, state, mine.start(key, state), jnp.int32(game.infoset("J")))[0]
 
     with jrl.float64():
         found = jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), 200))
@@ -283,9 +286,69 @@ def plain_game(rng, seat, count, tau):
         particles = [rules.after(p, action) for p in particles]
 
 
-def recurrent():
-    env, params = jrl.make("board/dark_hex")
+def recurrent(name):
+    env, params = jrl.make(name)
     return jrl.agents.ppo(env, params, jrl.agents.PPOConfig(num_envs=4, torso="gru", hidden_sizes=(8,)))
+
+
+@known_answer("mirror_descent_search/blueprint")
+def test_a_blueprint_may_remember():
+    """Its own memory in each particle: without a step the search is its play, move by move; with one, another."""
+    ppo = recurrent("board/dark_hex")
+    blueprint = ppo.init(jax.random.key(1))
+    # A head that says something, so that what is remembered matters.
+    blueprint = dataclasses.replace(blueprint, params=jax.tree.map(lambda x: 3 * x, blueprint.params))
+    plain = jrl.evaluate(ppo, jax.tree.map(lambda x: x[None], blueprint), seeds=[0], episodes=8, greedy=True)
+    agent = search(ppo, SearchConfig(num_particles=2))
+    states = SearchState(jax.tree.map(lambda x: jnp.stack([x] * 2), blueprint), jnp.asarray([0.0, 50.0]), jnp.zeros(2))
+    found = jrl.evaluate(agent, states, seeds=[0, 0], episodes=8, greedy=True)
+    np.testing.assert_array_equal(found.returns[:1], plain.returns)
+    np.testing.assert_array_equal(found.lengths[:1], plain.lengths)
+    assert (found.lengths[1] != plain.lengths[0]).any()
+
+
+def test_values_are_of_what_a_blueprint_remembers():
+    """Kuhn poker, the second player after a pass: the exact values of the joint policy that the networks play."""
+    env, game = jrl.make("game/kuhn_poker")
+    ppo = jrl.agents.ppo(env, game, jrl.agents.PPOConfig(num_envs=4, torso="gru", hidden_sizes=(8,)))
+    blueprint = ppo.init(jax.random.key(3))
+    blueprint = dataclasses.replace(blueprint, params=jax.tree.map(lambda x: 20 * x, blueprint.params))
+    policy = np.zeros(game.legal.shape)
+
+    def walk(node, memory):
+        """Fills in the policy at what follows a node, the memory being that of the play that led there."""
+        nodes, player = game.nodes, game.nodes.player[node]
+        if player == END:
+            return
+        if player == CHANCE:
+            for child in nodes.children[node][nodes.probability[node] > 0]:
+                walk(child, memory)
+            return
+        infoset = nodes.infoset[node]
+        policy[infoset], memory = ppo.info.policy(blueprint, memory, env.observation_of(infoset, game))
+        for action in np.flatnonzero(game.legal[infoset]):
+            walk(nodes.children[node][action], memory)
+
+    walk(0, ppo.start(jax.random.key(0), blueprint))
+    policy /= policy.sum(axis=1, keepdims=True)
+    exact = exact_values(game, policy)
+    mine = searcher(ppo, SearchConfig(num_particles=64, resample=False))
+    state = SearchState(blueprint, jnp.float32(0), jnp.float32(0))
+    infosets = [game.infoset(name) for name in ("Kp", "Kpb")]
+
+    @jax.jit
+    @jax.vmap
+    def one(key):
+        second, _ = mine.look(key, state, mine.start(key, state), env.observation_of(infosets[0], game))
+        _, memory = mine.look(key, state, mine.start(key, state), env.observation_of(game.infoset("K"), game))
+        third, _ = mine.look(key, state, mine.acted(memory, jnp.int32(0)), env.observation_of(infosets[1], game))
+        return second.values, third.values, second.blueprint, third.blueprint
+
+    found = [np.asarray(x) for x in one(jax.random.split(jax.random.key(0), 600))]
+    for values, played, infoset in zip(found[:2], found[2:], infosets, strict=True):
+        np.testing.assert_allclose(played[0], policy[infoset], rtol=1e-4)
+        error = np.nanstd(values, axis=0) / np.sqrt(len(values))
+        np.testing.assert_array_less(np.abs(np.nanmean(values, axis=0) - exact[infoset]), 4 * error + 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +356,7 @@ def recurrent():
     [
         (lambda: search(jrl.agents.dqn(*jrl.make("board/dark_hex"))), r"blueprint dqn: must know its policy"),
         (lambda: search(uniform_play(*jrl.make("CartPole-v1"))), r"search: CartPole-v1: must be a game"),
-        (lambda: search(recurrent()), r"blueprint ppo: must have no memory"),
+        (lambda: search(recurrent("hanabi/tiny"), None, exact_hands), r"exact_hands: the blueprint: must have no mem"),
         (
             lambda: search(uniform_play(*jrl.make("board/dark_hex")), SearchConfig(num_particles=0)),
             r"num_particles = 0: must be >= 1",

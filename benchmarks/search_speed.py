@@ -128,15 +128,15 @@ def hanabi(arguments: argparse.Namespace) -> dict:
     from jaxrl_suite.envs.hanabi_rules import PLAY, move_table
 
     env, params = jrl.make(f"hanabi/{arguments.variant}")
-    blueprint = ppo(env, params, PPOConfig(num_envs=4, hidden_sizes=UNITS, activation="relu"))
+    network = ppo(env, params, PPOConfig(num_envs=4, hidden_sizes=UNITS, activation="relu"))
     is_play = jnp.asarray(move_table(env.rules)[:, 0] == PLAY)
 
     def policy(state, memory, observation):
-        probabilities, memory = blueprint.info.policy(state, memory, observation)
+        probabilities, memory = network.info.policy(state, memory, observation)
         weights = jnp.where(is_play, 1e-3, 1.0) * probabilities
         return weights / jnp.sum(weights), memory
 
-    blueprint = blueprint._replace(info=dataclasses.replace(blueprint.info, policy=policy))
+    blueprint = network._replace(info=dataclasses.replace(network.info, policy=policy))
     hands, actions = HandConfig(), env.rules.num_actions
     config = SearchConfig(num_particles=arguments.rollouts // actions)
     mine = searcher(blueprint, config, learned_hands(hands))

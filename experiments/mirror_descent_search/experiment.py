@@ -17,6 +17,7 @@ from jaxrl_suite.solvers import agent_quantal_response, exploitability, nash_equ
 
 HERE = Path(__file__).parent
 search = import_file(HERE / "search.py", "jaxrl_experiments_mirror_descent_search_search")
+matches = import_file(HERE / "matches.py", "jaxrl_experiments_mirror_descent_search_matches")
 hanabi = import_file(HERE / "hanabi.py", "jaxrl_experiments_mirror_descent_search_hanabi")
 KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
 PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
@@ -317,8 +318,10 @@ EXPERIMENT = Experiment(
         "boards": functools.partial(search.boards, KNOWN),
         "head-to-head": functools.partial(search.head_to_head, KNOWN),
         "particles": search.particles,
+        "matches": functools.partial(matches.matches, PUBLISHED),
         "exploitability": functools.partial(search.exploitability, PUBLISHED),
         "small-hanabi": hanabi.small,
         "hanabi": functools.partial(hanabi.papers, PUBLISHED["hanabi"]),
+        "hanabi-brief": hanabi.brief,
     },
 )

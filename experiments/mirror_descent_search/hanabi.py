@@ -95,13 +95,31 @@ BUDGET = {"rollouts": 10_000, "games": 400, "at_once": 20}
 HANDS = HandConfig(num_games=256, total_updates=50_000, learning_rate=2.5e-4)
 SWEEP = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
+# For minutes of one accelerator: blueprints far below the paper's.
+BRIEF = LARGE | {"num_envs": 256, "total_updates": 1000}
+BRIEF_HANDS = HandConfig(width=256, num_games=128, total_updates=1000)
+BRIEF_BUDGET = {"rollouts": 1000, "games": 40, "at_once": 40}
+BRIEF_SWEEP = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
 
 def papers(published: dict[str, Any], scale: str) -> Item | None:
     """Mirror descent search by both players in the paper's games, beliefs learned, beside the published returns."""
-    return large(published, PAPERS, LARGE, HANDS, BUDGET) if scale == "full" else None
+    if scale != "full":
+        return None
+    return large("hanabi", "Search in Hanabi, learned beliefs", published, PAPERS, LARGE, HANDS, BUDGET)
+
+
+def brief(scale: str) -> Item | None:
+    """The same with less of everything: blueprints of minutes, a tenth of the rollouts; nothing to compare with."""
+    if scale != "full":
+        return None
+    title = "Search in Hanabi, learned beliefs, blueprints of minutes"
+    return large("hanabi-brief", title, {}, PAPERS, BRIEF, BRIEF_HANDS, BRIEF_BUDGET, sweep=BRIEF_SWEEP)
 
 
 def large(
+    item: str,
+    title: str,
     published: dict[str, Any],
     games: dict[str, str],
     config: dict[str, Any],
@@ -130,12 +148,15 @@ def large(
             cells.append(cell(row, measure, **(target if eta == 30 else {})))
             gain = functools.partial(lambda play, eta, run: (play(eta, run) - play(None, run)).mean(axis=1), play, eta)
             cells.append(Cell(f"{name}, {row}", "gain", trained.name, gain, digits=3))
+    steps = config["total_updates"] * config["num_envs"] * config["rollout_length"]
     notes = [
         f"{budget['games']} games a seed, the same deals with and without search; {budget['rollouts']:,} rollouts a "
         "decision over all actions, the same hands for each; the most likely action is played; rollouts sample",
-        "the paper plays 2,000 games and more of one blueprint, and does not print its step size",
+        f"blueprints: PPO that played itself for {steps / 1e6:,.0f} million steps; beliefs: {hands.total_updates:,} "
+        f"updates of {hands.num_games} of its games",
+        "the paper plays 2,000 games and more of one blueprint, 10,000 rollouts a decision, and prints no step size",
     ]
-    return Item("hanabi", "Search in Hanabi, learned beliefs", trainings, cells, 5, notes)
+    return Item(item, title, trainings, cells, 5, notes)
 
 
 def printed_return(printed: dict[str, Any], what: str, deviation: str) -> dict[str, Any]:
@@ -146,31 +167,27 @@ def printed_return(printed: dict[str, Any], what: str, deviation: str) -> dict[s
 
 
 @functools.lru_cache(maxsize=2)
-def beliefs(hands: HandConfig, run: Any) -> list[Any]:
-    """Of each seed's blueprint, the parameters of the model of hands."""
-    found = []
-    for index, seed in enumerate(run.seeds):
-        state = jax.tree.map(lambda x: jnp.asarray(x[index]), run.state)  # noqa: B023
-        found.append(learn_hands(run.agent, state, hands, jax.random.key(seed))[0])
-    return found
+def beliefs(hands: HandConfig, run: Any) -> Any:
+    """Of each seed's blueprint, the parameters of the model of hands, [seed, ...]."""
+    learn = jax.vmap(lambda state, key: learn_hands(run.agent, state, hands, key)[0])
+    keys = jax.vmap(jax.random.key)(jnp.asarray(run.seeds, jnp.uint32))
+    return learn(jax.tree.map(jnp.asarray, run.state), keys)
 
 
 @functools.lru_cache(maxsize=16)
 def large_returns(hands: HandConfig, budget: tuple[tuple[str, int], ...], eta: float | None, run: Any) -> np.ndarray:
     """[seed, game], by search with a step size, or by the blueprint (None); a part of the games at a time."""
-    chosen = dict(budget)
+    chosen, seeds = dict(budget), np.asarray(run.seeds)
     rules, at_once = run.agent.info.env.rules, chosen["at_once"]
     count = max(1, chosen["rollouts"] // rules.num_actions)
-    agent = run.agent if eta is None else search(run.agent, SearchConfig(num_particles=count), learned_hands(hands))
-    found = []
-    for index in range(len(run.seeds)):
-        state = jax.tree.map(lambda x: x[index], run.state)  # noqa: B023
-        if eta is not None:
-            state = SearchState(state, jnp.float32(eta), jnp.float32(0.0), beliefs(hands, run)[index])
-        state = jax.tree.map(lambda x: x[None], state)
-        parts = [
-            jaxrl_suite.evaluate(agent, state, seeds=[part], episodes=at_once).returns[0]
-            for part in range(chosen["games"] // at_once)
-        ]
-        found.append(np.concatenate(parts))
-    return np.stack(found)
+    agent, state = run.agent, run.state
+    if eta is not None:
+        agent = search(run.agent, SearchConfig(num_particles=count), learned_hands(hands))
+        every = jnp.ones(len(seeds))
+        state = SearchState(run.state, eta * every, 0 * every, beliefs(hands, run))
+    parts = [
+        # Games of their own in each part: another seed, the same with and without search.
+        jaxrl_suite.evaluate(agent, state, seeds=seeds + 1000 * part, episodes=at_once).returns
+        for part in range(chosen["games"] // at_once)
+    ]
+    return np.concatenate(parts, axis=1)

@@ -3,21 +3,22 @@
 import functools
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxrl_suite
 from jaxrl_suite import results
-from jaxrl_suite.agents import SearchConfig, SearchState, agent_named, first_action, search, uniform_play
-from jaxrl_suite.envs.registry import register_family
+from jaxrl_suite.agents import SearchConfig, SearchState, search
 from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.games.boards import DarkHex, PhantomTicTacToe
 from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
+from jaxrl_suite.reproduction.loading import import_file
 from jaxrl_suite.solvers import dark_responses, dark_uniform_value
 
+players = import_file(Path(__file__).parent / "opponents.py", "jaxrl_experiments_mirror_descent_search_opponents")
 REFERENCE = "independent program"
 SEATS = ("first seat", "second seat")
 GAMES: dict[str, dict[str, Any]] = {
@@ -129,56 +130,13 @@ def searched(seat: int, tau: float, particles: int, shared: bool, games: int, ru
     return found.returns.mean(axis=1)
 
 
-SEARCHING = "uniform + search, 10 particles"
-LEARNED = {
-    "PPO, 1 million steps": ("ppo", 1_000_000),
-    "PPO, 10 million steps": ("ppo", 10_000_000),
-    "MMD, 1 million steps": ("deep_mmd", 1_000_000),
-    "MMD, 10 million steps": ("deep_mmd", 10_000_000),
-}
-OPPONENTS = {
-    "smoke": (),
-    "cpu": ("first legal action", "uniform random", SEARCHING, "PPO, 1 million steps", "MMD, 1 million steps"),
-    "full": ("first legal action", "uniform random", SEARCHING, *LEARNED),
-}
-SELF_PLAY = {
-    "num_envs": 32,
-    "rollout_length": 128,
-    "num_minibatches": 8,
-    "hidden_sizes": (128, 128),
-    "learning_rate": 2.5e-4,
-    "anneal_learning_rate": False,
-    "discount": 1.0,
-}
+def opponents(scale: str) -> list[str]:
+    """Whom best responses are learned to."""
+    millions = (1,) if scale == "cpu" else (1, 10)
+    learned = [players.learned_name(learner, count) for learner in players.LEARNERS for count in millions]
+    return [players.FIRST, players.UNIFORM, players.SEARCHING, *learned]
 
 
-@functools.cache
-def learned(game: str, opponent: str) -> tuple[Any, Any]:
-    """(agent, its state) that learned by playing itself, from one seed."""
-    name, steps = LEARNED[opponent]
-    updates = steps // (SELF_PLAY["num_envs"] * SELF_PLAY["rollout_length"])
-    env, params = jaxrl_suite.make(GAMES[game]["env"])
-    factory = agent_named(name)
-    agent = factory(env, params, factory.config_class(**SELF_PLAY, total_updates=updates))
-    return agent, jax.tree.map(lambda x: x[0], jaxrl_suite.train(agent, seeds=1).state)
-
-
-def from_a_seat(id: str, game: str, opponent: str, seat: int) -> tuple[Any, Any]:
-    """A 3 x 3 game for a learner in one seat, a fixed player in the other."""
-    env, params = jaxrl_suite.make(GAMES[game]["env"])
-    if opponent in LEARNED:
-        player, state = learned(game, opponent)
-    elif opponent == SEARCHING:
-        # The settings' default step size is 10.
-        player = search(uniform_play(env, params), SearchConfig())
-        state = SearchState(jnp.zeros(()), jnp.float32(SearchConfig().step_size), jnp.float32(0.0))
-    else:
-        player, state = (uniform_play if opponent == "uniform random" else first_action)(env, params), jnp.zeros(())
-    seated = SeatedEnv(env, player, seat)
-    return seated, seated.wrap_params(params, state)
-
-
-register_family("seat", f"{__name__}:from_a_seat")
 STEPS = {"cpu": 500_000, "full": 10_000_000}
 RESPONSE = {
     "num_envs": 16,
@@ -202,10 +160,10 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
     deviation = (
         "" if scale == "full" else f"best responses learn for {STEPS[scale]:,} steps, the paper's for 10 million"
     )
-    for game, opponent in itertools.product(PLAYED, OPPONENTS[scale]):
+    for game, opponent in itertools.product(PLAYED, opponents(scale)):
         names = []
         for seat in (0, 1):
-            name = "-".join((game, opponent, str(seat))).replace(" ", "-").replace(",", "").replace("+", "and")
+            name = players.slug(game, opponent, str(seat))
             config = RESPONSE | {"total_updates": STEPS[scale] // RESPONSE["num_envs"]}
             options = {"game": game, "opponent": opponent, "seat": seat}
             trained = Training(name, "dqn", "seat/board", config, 5, 100, options)
@@ -214,13 +172,13 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
         printed = published["approximate-exploitability"][game].get(opponent)
         target = None if printed is None else Target(printed[0], 3 * printed[1] + 1, "published", "MDS paper, table 3")
         cells.append(Cell(f"{game}, {opponent}", "exploitability x 100", tuple(names), both_seats, target, deviation))
-        if opponent == "uniform random":
+        if opponent == players.UNIFORM:
             exact = functools.partial(lambda g: 50 * (solved(g, 0)[0] + solved(g, 1)[0]), game)
             cells.append(Cell(f"{game}, {opponent}", "exact", None, exact, digits=2))
     notes = [
         "DQN with legal actions only, this suite's settings; 2,000 greedy games a seed and seat; a learned best "
         "response is a lower bound, whatever its interval: none can exceed the exact one but by chance of its games",
-        "PPO and MMD: networks of this suite's settings that played themselves, one of each, from one seed; the "
+        "PPO and MMD: networks of this suite's settings that played themselves, the first of five seeds of each; the "
         "paper's are of five",
     ]
     return Item("exploitability", "Approximate exploitability", trainings, cells, 5, notes, None, response_return)

@@ -29,7 +29,10 @@ def load_experiment(root: Path, paper: str) -> Experiment:
 
 
 def import_file(path: Path, name: str) -> Any:
-    """The module in a file, under a name of its own."""
+    """The module in a file, under a name of its own; the same one each time, as with any import."""
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path):
+        return known
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

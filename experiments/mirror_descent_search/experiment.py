@@ -322,6 +322,6 @@ EXPERIMENT = Experiment(
         "exploitability": functools.partial(search.exploitability, PUBLISHED),
         "small-hanabi": hanabi.small,
         "hanabi": functools.partial(hanabi.papers, PUBLISHED["hanabi"]),
-        "hanabi-brief": hanabi.brief,
+        **{f"hanabi-brief-{name[0]}": functools.partial(hanabi.brief, name) for name in hanabi.PAPERS},
     },
 )

@@ -137,9 +137,9 @@ def opponents(scale: str) -> list[str]:
     return [players.FIRST, players.UNIFORM, players.SEARCHING, *learned]
 
 
-STEPS = {"cpu": 500_000, "full": 10_000_000}
+STEPS = {"cpu": 200_000, "full": 10_000_000}
 RESPONSE = {
-    "num_envs": 16,
+    "num_envs": 8,
     "train_frequency": 1,
     "gradient_steps": 2,
     "batch_size": 64,

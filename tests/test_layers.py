@@ -26,6 +26,7 @@ ALLOWED = {
         "config",
         "errors",
         "precision",
+        "rows",
         "sampling",
         "selection",
         "learning",

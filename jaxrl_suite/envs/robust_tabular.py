@@ -143,7 +143,7 @@ class KernelEnv(TabularEnv):
     """A `KernelMDP` as an environment: its parameters say which kernel is in force, for a whole run or as long as the
     caller likes. Episodes end as in `TabularEnv`."""
 
-    def _advance(self, key: jax.Array, state: Any, action: Any, params: KernelMDP) -> tuple[Any, ...]:
+    def _advance(self, key: jax.Array, state: Any, action: Any, params: Any) -> tuple[Any, ...]:
         return super()._advance(key, state, action, params.under(params.transitions))
 
 
@@ -167,9 +167,7 @@ def windy_walk(
         corridor: columns 1 to `corridor` of rows 1 and 3 are walls, and there rows 0, 2, 4 and 5 are windy.
         least, most, kernels: alpha is one of so many equally spaced values between the two.
     """
-    for name, value in (("columns", columns), ("corridor", corridor), ("kernels", kernels)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{name} = {value!r}: must be a whole number >= 1")
+    _require(columns=columns, corridor=corridor, kernels=kernels)
     if corridor > columns - 2:
         raise ConfigError(f"corridor = {corridor}: must be <= columns - 2 = {columns - 2}")
     if not 0.0 <= least <= most <= 1.0:
@@ -195,9 +193,8 @@ def windy_walk(
     return KernelMDP(rows, rewards, 0, discount, parameters=alpha[:, None])
 
 
-@in_float64
 def random_kernels(
-    key: Any = 0,
+    seed: int = 0,
     states: int = 5,
     actions: int = 2,
     kernels: int = 6,
@@ -207,13 +204,15 @@ def random_kernels(
 ) -> KernelMDP:
     """Kernels with rows drawn from a symmetric Dirichlet, standard Gaussian rewards r(s,a); starts in state 0.
 
-    Args:
-        key: a JAX key, or a seed.
+    By NumPy's generator of that seed, rows before rewards: known answers are of these very problems.
     """
-    key = jax.random.key(key) if isinstance(key, (int, np.integer)) else key
-    key_rows, key_rewards = jax.random.split(key)
-    rows = jax.random.dirichlet(key_rows, jnp.full(states, concentration), (kernels, states, actions))
-    rewards = jax.random.normal(key_rewards, (states, actions))
+    sizes = {"states": states, "actions": actions, "kernels": kernels}
+    _require(**sizes)
+    if not concentration > 0:
+        raise ConfigError(f"concentration = {concentration!r}: must be > 0")
+    generator = np.random.default_rng(seed)
+    rows = generator.dirichlet(np.full(states, concentration), (kernels, states, actions))
+    rewards = generator.normal(size=(states, actions))
     return KernelMDP(rows, rewards, 0, discount, is_rectangular=is_rectangular)
 
 
@@ -244,6 +243,12 @@ def duality_gap(delay: int = 0, discount: float = 0.9) -> KernelMDP:
     return KernelMDP(longer, paid, size - 1 if delay else 0, discount)
 
 
+def _require(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} = {value!r}: must be a whole number >= 1")
+
+
 def _bets(chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(kernels, rewards on arrival) of a choice between bets with chances [K, A] to win."""
     count, actions = chances.shape
@@ -269,23 +274,12 @@ def _long_walk(least: float = 0.0, most: float = 0.5, kernels: int = 25, discoun
     return windy_walk(18, 16, least, most, kernels, discount)
 
 
-def _random_shared(
-    seed: int = 0,
-    states: int = 5,
-    actions: int = 2,
-    kernels: int = 6,
-    concentration: float = 0.3,
-    discount: float = 0.9,
-) -> KernelMDP:
-    return random_kernels(seed, states, actions, kernels, concentration, discount)
-
-
 def _random_rectangular(
     seed: int = 0,
     states: int = 10,
     actions: int = 3,
     kernels: int = 5,
-    concentration: float = 1.0,
+    concentration: float = 0.3,
     discount: float = 0.9,
 ) -> KernelMDP:
     return random_kernels(seed, states, actions, kernels, concentration, discount, True)
@@ -296,7 +290,7 @@ FAMILIES: dict[str, Callable[..., tuple[KernelEnv, KernelMDP]]] = {
     for id, function in {
         "robust/windy-walk": windy_walk,
         "robust/windy-walk-long": _long_walk,
-        "robust/random-shared": _random_shared,
+        "robust/random-shared": random_kernels,
         "robust/random-rectangular": _random_rectangular,
         "robust/bets": bets,
         "robust/duality-gap": duality_gap,

@@ -100,6 +100,7 @@ def _value_iteration(mdp: Any, uncertainty: Any, tolerance: Any, max_iterations:
     if mdp.horizon is not None:
         return _solution(mdp, _backward(mdp, uncertainty, None), 0.0, mdp.horizon)
     contraction = mdp.discount / (1.0 - mdp.discount)
+    prepared = uncertainty.prepare(mdp.transitions)
 
     def is_far(loop: Any) -> jax.Array:
         value, change, count = loop
@@ -110,7 +111,7 @@ def _value_iteration(mdp: Any, uncertainty: Any, tolerance: Any, max_iterations:
 
     def sweep(loop: Any) -> Any:
         value, _, count = loop
-        new = _best(mdp, uncertainty, value).value
+        new = uncertainty.sweep(prepared, mdp.rewards, mdp.discount, value)
         return new, jnp.max(jnp.abs(new - value)), count + 1
 
     first = jnp.zeros(mdp.num_states), jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32)

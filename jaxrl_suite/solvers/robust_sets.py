@@ -6,6 +6,7 @@ of a state together. Balls lie around the MDP's own transitions; a radius is one
 
     best(nominal, rewards, discount, following)              -> Backup of the best policy
     against(policy, nominal, rewards, discount, following)   -> Backup of a policy
+    sweep(prepare(nominal), rewards, discount, following)    -> value [S] of the best policy, without the rows
 
 nominal [S, A, S], rewards r(s,a) [S, A] or r(s,a,s') [S, A, S], following [S]: values of the next stage.
 """
@@ -50,6 +51,13 @@ class Rectangular:
     def best(self, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         values, rows = self.action_values(nominal, rewards, discount, following)
         return Backup(jnp.max(values, axis=-1), values, jnp.argmax(values, axis=-1).astype(jnp.int32), rows)
+
+    def prepare(self, nominal: Any) -> Any:
+        """What all sweeps over the same nominal rows share."""
+        return nominal
+
+    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
+        return self.best(prepared, rewards, discount, following).value
 
     def against(self, policy: Any, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         values, rows = self.action_values(nominal, rewards, discount, following)
@@ -132,6 +140,18 @@ class L1Ball(Ball):
     def row(self, v: jax.Array, nominal: jax.Array, radius: Any) -> tuple[jax.Array, jax.Array]:
         return inner.worst_l1(v, nominal, radius, self.absolutely_continuous)
 
+    def prepare(self, nominal: Any) -> Any:
+        """The rows, and by next state: [S', S * A]."""
+        return nominal, jnp.moveaxis(nominal, -1, 0).reshape(nominal.shape[-1], -1)
+
+    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
+        nominal, by_next = prepared
+        if rewards.ndim == 3:
+            return self.best(nominal, rewards, discount, following).value
+        radius = jnp.broadcast_to(jnp.asarray(self.radius), rewards.shape).ravel()
+        values = inner.least_l1(following, by_next, radius, self.absolutely_continuous)
+        return jnp.max(rewards + discount * values.reshape(rewards.shape), axis=-1)
+
 
 @struct.dataclass
 class Interval(Ball):
@@ -185,6 +205,12 @@ class StateL1Ball:
         v, radius = self._values(nominal, rewards, discount, following)
         value, policy, rows = jax.vmap(inner.best_against_state_l1)(v, nominal, radius)
         return Backup(value, jnp.sum(rows * v, axis=-1), policy, rows)
+
+    def prepare(self, nominal: Any) -> Any:
+        return nominal
+
+    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
+        return self.best(prepared, rewards, discount, following).value
 
     def against(self, policy: Any, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         v, radius = self._values(nominal, rewards, discount, following)

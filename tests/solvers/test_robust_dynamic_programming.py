@@ -185,6 +185,8 @@ def test_absolute_continuity_keeps_zeros():
     assert (tied.kernel[base.transitions == 0] == 0).all()
     assert (tied.value >= free.value - 1e-12).all()
     assert tied.start_value > free.start_value + 0.1
+    by_rows = robust_policy_evaluation(base, L1Ball(0.2, absolutely_continuous=True), tied.policy)
+    np.testing.assert_allclose(by_rows.value, tied.value, rtol=0, atol=1e-10)
 
 
 def test_a_few_sweeps_have_a_true_error_bound():

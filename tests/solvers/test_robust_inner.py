@@ -26,7 +26,7 @@ def compiled(name, options):
 def solve(name, *arguments, **options):
     with jrl.float64():
         arrays = [np.asarray(x, np.float64) for x in arguments]
-        return tuple(np.asarray(x) for x in compiled(name, tuple(options.items()))(*arrays))
+        return jax.tree.map(np.asarray, compiled(name, tuple(options.items()))(*arrays))
 
 
 def problem(seed, states=STATES, holes=False):
@@ -90,6 +90,20 @@ def test_l1_is_the_linear_program(seed, holes, continuous):
     value, row = solve("worst_l1", v, nominal, radius, absolutely_continuous=continuous)
     assert value == pytest.approx(l1_program(v, nominal, radius, nominal > 0 if continuous else None), abs=1e-9)
     assert not continuous or (row[nominal == 0] == 0).all()
+
+
+@quickly
+@given(seed=SEEDS, continuous=st.booleans())
+def test_many_rows_at_once_are_worth_what_each_is(seed, continuous):
+    v, _, rng = problem(seed)
+    rows = np.stack([problem(seed + i, holes=True)[1] for i in range(5)])
+    radii = rng.uniform(0, 2.2, 5) * rng.integers(0, 2, 5)
+    together = solve("least_l1", v, rows.T, radii, absolutely_continuous=continuous)
+    alone = [
+        solve("worst_l1", v, row, radius, absolutely_continuous=continuous)[0]
+        for row, radius in zip(rows, radii, strict=True)
+    ]
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-12)
 
 
 @quickly

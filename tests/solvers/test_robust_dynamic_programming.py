@@ -61,10 +61,7 @@ def sets(seed):
 
 @pytest.mark.parametrize(
     "which",
-    [
-        pytest.param(i, marks=[pytest.mark.slow] if ball in SLOW else [], id=name)
-        for i, (ball, name) in enumerate(NAMED)
-    ],
+    [pytest.param(i, marks=SLOW if ball in SLOW_SETS else (), id=name) for i, (ball, name) in enumerate(NAMED)],
 )
 @rarely
 @given(seed=SEEDS)

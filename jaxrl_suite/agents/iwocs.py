@@ -8,7 +8,8 @@ worst for pi_i. All in float64.
 Beside the paper's, an exact certificate: L_i <= V* <= U_i, with U_i = max_a Q_i(s0,a), L_i what pi_i is worth at worst
 and V* the robust optimum of a rectangular set. Where one kernel holds for all states and actions, what bounds the
 optimum over random policies is min over j of V*_{T_j}(s0). Ends when the certificate is as close as wanted
-(`certified`), when the worst kernel was met before and nothing new can come (`repeated`), or with the budget.
+(`certified`), when the worst kernel was met before and nothing new can come (`repeated`), or with the budget. By
+rollouts L_i is an estimate, and so is the certificate; the exact worst value is reported beside it.
 
 Symbols: S, A states, actions; M + 1 iterations; theta which kernel of the list.
 """

@@ -39,6 +39,7 @@ MODULES = {
     "mmd_sampled": "sampled_mmd",
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
+    "iwocs": "iwocs",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -70,6 +71,7 @@ _CONFIGS = {
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
     "FixedConfig": "fixed",
+    "IWOCSConfig": "iwocs",
     "SearchConfig": "search",
     "SearchState": "search",
     "search": "search",
@@ -96,6 +98,7 @@ __all__ = [
     "FixedConfig",
     "GORPConfig",
     "HandConfig",
+    "IWOCSConfig",
     "LSVIConfig",
     "LSVIPlusPlusConfig",
     "LinearNORAConfig",
@@ -126,6 +129,7 @@ __all__ = [
     "exact_hands",
     "first_action",
     "gorp",
+    "iwocs",
     "judge_of",
     "judged",
     "learn_hands",
@@ -164,6 +168,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.fixed import FixedConfig, first_action, table_play, uniform_play
     from jaxrl_suite.agents.gorp import GORPConfig, gorp
     from jaxrl_suite.agents.hanabi_beliefs import exact_hands
+    from jaxrl_suite.agents.iwocs import IWOCSConfig, iwocs
     from jaxrl_suite.agents.judging import judge_of, judged
     from jaxrl_suite.agents.learned_hands import HandConfig, learn_hands, learned_hands
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "games": "games_speed",
     "hanabi": "hanabi_speed",
     "search": "search_speed",
+    "robust": "robust_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.envs.gridworlds import GridWorld
     from jaxrl_suite.envs.recorded import dataset_counts, record_episodes
     from jaxrl_suite.envs.registry import list_envs, make, register, register_family
+    from jaxrl_suite.envs.robust_tabular import KernelEnv, KernelMDP
     from jaxrl_suite.envs.successors import SuccessorMDP
     from jaxrl_suite.envs.table_env import TableEnv
     from jaxrl_suite.envs.tabular import TabularEnv, TabularMDP
@@ -29,6 +30,8 @@ _HOMES = {
     "BaseEnv": "base",
     "EpisodeStatistics": "wrappers",
     "GridWorld": "gridworlds",
+    "KernelEnv": "robust_tabular",
+    "KernelMDP": "robust_tabular",
     "StickyActions": "wrappers",
     "SuccessorMDP": "successors",
     "TableEnv": "table_env",
@@ -52,6 +55,8 @@ __all__ = [
     "BaseEnv",
     "EpisodeStatistics",
     "GridWorld",
+    "KernelEnv",
+    "KernelMDP",
     "StickyActions",
     "SuccessorMDP",
     "TableEnv",

@@ -10,10 +10,8 @@ from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.envs.linear_features import LinearFeatures, one_hot_features
 from jaxrl_suite.envs.observations import check_mode, encode, encoded_space
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.rows import TOLERANCE, check_rows, where
 from jaxrl_suite.sampling import sample_index
-
-TOLERANCE = 1e-6
-"""How far from one the probabilities of a row may sum; float32 arrays are no nearer."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -129,30 +127,11 @@ def _check_numbers(mdp: TabularMDP) -> None:
         raise ConfigError("horizon = None: needs a discount < 1, or give a horizon")
     if mdp.initial.shape != (mdp.num_states,):
         raise ConfigError(f"initial: shape {mdp.initial.shape}: must be [{mdp.num_states}], or one state's number")
-    _check_rows("transitions", mdp.transitions)
-    _check_rows("initial", mdp.initial)
+    check_rows("transitions", mdp.transitions)
+    check_rows("initial", mdp.initial)
     bad = np.argwhere(~np.isfinite(mdp.rewards))
     if len(bad):
-        raise ConfigError(f"rewards{_where(bad[0], mdp.rewards.ndim - 2)}: {mdp.rewards[tuple(bad[0])]}: not finite")
-
-
-def _check_rows(name: str, rows: np.ndarray) -> None:
-    """Raises ConfigError unless every row is a distribution, naming the first that is none."""
-    bad = np.argwhere(~np.isfinite(rows) | (rows < 0))
-    if len(bad):
-        where = _where(bad[0][:-1], rows.ndim - 3)
-        raise ConfigError(f"{name}{where}: probability of state {bad[0][-1]} is {rows[tuple(bad[0])]}: must be >= 0")
-    sums = rows.sum(axis=-1)
-    off = np.argwhere(np.abs(sums - 1.0) > TOLERANCE)
-    if len(off):
-        where = _where(off[0], rows.ndim - 3)
-        raise ConfigError(f"{name}{where}: probabilities sum to {float(sums[tuple(off[0])]):.9g}: must be 1")
-
-
-def _where(index: Any, stages: int) -> str:
-    names = ("stage",) * max(stages, 0) + ("state", "action")
-    named = [f"{name} {i}" for name, i in zip(names, index, strict=False)]
-    return f" at {', '.join(named)}" if named else ""
+        raise ConfigError(f"rewards{where(bad[0], mdp.rewards.ndim - 2)}: {mdp.rewards[tuple(bad[0])]}: not finite")
 
 
 class NumberedStates(BaseEnv):

@@ -39,6 +39,23 @@ if TYPE_CHECKING:
     )
     from jaxrl_suite.solvers.plans import plan_value
     from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
+    from jaxrl_suite.solvers.robust_dynamic_programming import (
+        RobustEvaluation,
+        RobustSolution,
+        robust_policy_evaluation,
+        robust_policy_iteration,
+        robust_value_iteration,
+    )
+    from jaxrl_suite.solvers.robust_sets import (
+        Box,
+        ChiSquareBall,
+        Contamination,
+        FiniteKernels,
+        Interval,
+        KLBall,
+        L1Ball,
+        StateL1Ball,
+    )
     from jaxrl_suite.solvers.sample_complexity import (
         GorpHorizon,
         effective_horizon_bound,
@@ -71,6 +88,14 @@ _SAMPLE_COMPLEXITY = (
 _EQUILIBRIA = ("agent_quantal_response", "nash_equilibrium", "quantal_response", "saddle_gap")
 _TREE_GAMES = ("best_response", "expected_returns", "exploitability", "nash_conv")
 _DARK_BOARDS = ("DarkResponses", "dark_responses", "dark_uniform_value")
+_ROBUST = (
+    "RobustEvaluation",
+    "RobustSolution",
+    "robust_policy_evaluation",
+    "robust_policy_iteration",
+    "robust_value_iteration",
+)
+_SETS = ("Box", "ChiSquareBall", "Contamination", "FiniteKernels", "Interval", "KLBall", "L1Ball", "StateL1Ball")
 _HOMES = {
     "Evaluation": "dynamic_programming",
     "Solution": "dynamic_programming",
@@ -88,15 +113,27 @@ _HOMES = {
     "plan_value": "plans",
     **dict.fromkeys(_TREE_GAMES, "tree_games"),
     **dict.fromkeys(_EQUILIBRIA, "equilibria"),
+    **dict.fromkeys(_ROBUST, "robust_dynamic_programming"),
+    **dict.fromkeys(_SETS, "robust_sets"),
     "gorp_episodes": "random_play_search",
     "gorp_success": "random_play_search",
 }
 
 __all__ = [
+    "Box",
+    "ChiSquareBall",
+    "Contamination",
     "DarkResponses",
     "Evaluation",
+    "FiniteKernels",
     "GorpHorizon",
+    "Interval",
+    "KLBall",
+    "L1Ball",
+    "RobustEvaluation",
+    "RobustSolution",
     "Solution",
+    "StateL1Ball",
     "action_gaps",
     "agent_quantal_response",
     "best_response",
@@ -125,6 +162,9 @@ __all__ = [
     "policy_iteration",
     "quantal_response",
     "reachable",
+    "robust_policy_evaluation",
+    "robust_policy_iteration",
+    "robust_value_iteration",
     "saddle_gap",
     "simple_bound",
     "solvable_depth",

@@ -123,7 +123,7 @@ def policy_evaluation(mdp: Any, policy: Any) -> Evaluation:
     Raises:
         ConfigError: for a policy of another shape, or as `value_iteration`.
     """
-    _check_policy(mdp, policy)
+    check_policy(mdp, policy)
     return _policy_evaluation(mdp, policy)
 
 
@@ -146,7 +146,7 @@ def occupancy(mdp: Any, policy: Any) -> Any:
     Raises:
         ConfigError: as `policy_evaluation`.
     """
-    _check_policy(mdp, policy)
+    check_policy(mdp, policy)
     return _occupancy(mdp, policy)
 
 
@@ -179,7 +179,7 @@ def probabilities(mdp: Any, policy: Any) -> jax.Array:
     return jnp.broadcast_to(policy, (*stages, states, actions))
 
 
-def _check_policy(mdp: Any, policy: Any) -> None:
+def check_policy(mdp: Any, policy: Any) -> None:
     """Raises ConfigError for what is no policy, where its numbers are known."""
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((mdp, policy))):
         return

@@ -1,0 +1,22 @@
+"""IWOCS: robust MDPs as a sequence of ordinary ones, beside exact robust value iteration."""
+
+from pathlib import Path
+
+from jaxrl_suite.reproduction import Experiment
+from jaxrl_suite.reproduction.loading import import_file
+
+HERE = Path(__file__).parent
+tabular = import_file(HERE / "tabular.py", "jaxrl_experiments_iwocs_tabular")
+
+EXPERIMENT = Experiment(
+    "iwocs",
+    "Solving robust MDPs as a sequence of static RL problems",
+    "Zouitine, Geist, Rachelson; arXiv 2410.06212",
+    "A re-implementation of the meta-algorithm, judged by exact robust values; the tabular environment is of our own "
+    "layout, so no number of the paper but its count of iterations is claimed to be reproduced.",
+    {
+        "windy-walk": tabular.windy,
+        "certificates": tabular.certificates,
+        # Control with uncertain physics: `control = import_file(HERE / "control.py", ...)`, its items here.
+    },
+)

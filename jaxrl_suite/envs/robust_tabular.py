@@ -204,7 +204,7 @@ def random_kernels(
 ) -> KernelMDP:
     """Kernels with rows drawn from a symmetric Dirichlet, standard Gaussian rewards r(s,a); starts in state 0.
 
-    By NumPy's generator of that seed, rows before rewards: known answers are of these very problems.
+    By NumPy's generator of that seed, rows before rewards: an order under which the known counts come out exactly.
     """
     sizes = {"states": states, "actions": actions, "kernels": kernels}
     _require(**sizes)

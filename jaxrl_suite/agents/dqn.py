@@ -120,7 +120,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions, legal = int(env.action_space(env_params).n), legal_actions(env, env_params)
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     network = Network(torso, num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     steps_per_update = config.num_envs * config.train_frequency

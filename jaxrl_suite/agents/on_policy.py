@@ -229,5 +229,5 @@ def _vector_env(env: Any, config: Any) -> VectorEnvironment:
 
 def networks(env: Any, env_params: Any, policy: Policy, config: Any) -> tuple[Network, Network]:
     """Policy and value network, each with a torso of its own; head gains 0.01 and 1."""
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     return Network(torso, policy.num_outputs, 0.01, policy.has_log_std), Network(torso, 1, 1.0)

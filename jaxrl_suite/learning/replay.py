@@ -74,6 +74,31 @@ def empty_replay(replay: Any, experience: Any) -> Any:
     return jax.tree.map(jnp.zeros_like, replay.init(item))
 
 
+def add_where(buffer: Any, items: Any, keep: jax.Array) -> Any:
+    """A memory of `memory_of`, or of a reservoir, with those of items [...] that `keep`, bool [...], in order.
+
+    At most as many may be kept at once as it holds.
+    """
+    size = jax.tree.leaves(buffer.experience)[0].shape[1]
+    number = buffer.current_index + jnp.cumsum(keep).reshape(keep.shape)
+    return grown(written(buffer, items, jnp.where(keep, (number - 1) % size, size)), number[(-1,) * keep.ndim])
+
+
+def written(buffer: Any, items: Any, place: jax.Array) -> Any:
+    """The memory with items [...] at their places, int32 [...], nowhere if beyond its end; no place comes twice."""
+
+    def write(kept: jax.Array, new: jax.Array) -> jax.Array:
+        return kept.at[0, place.reshape(-1)].set(new.reshape(-1, *kept.shape[2:]), mode="drop")
+
+    return buffer.replace(experience=jax.tree.map(write, buffer.experience, items))
+
+
+def grown(buffer: Any, number: jax.Array) -> Any:
+    """The memory once it has come to `number` items, counted from its start or from any time when it was full."""
+    size = jax.tree.leaves(buffer.experience)[0].shape[1]
+    return buffer.replace(current_index=number % size, is_full=buffer.is_full | (number >= size))
+
+
 def td_target(batch: Experience, choosing: jax.Array, judging: jax.Array, discount: Any) -> jax.Array:
     """y = r + gamma Q_judging(s', argmax_a Q_choosing(s', a)), or r after an end. Values are [B, A], y is [B].
 

@@ -39,6 +39,7 @@ MODULES = {
     "mmd_sampled": "sampled_mmd",
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
+    "nfsp": "nfsp",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -69,6 +70,7 @@ _CONFIGS = {
     "SampledMMDConfig": "sampled_mmd",
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
+    "NFSPConfig": "nfsp",
     "FixedConfig": "fixed",
     "SearchConfig": "search",
     "SearchState": "search",
@@ -101,6 +103,7 @@ __all__ = [
     "LinearNORAConfig",
     "LinearProgramConfig",
     "MMDConfig",
+    "NFSPConfig",
     "NOAHConfig",
     "NORAConfig",
     "OptimisticNPGConfig",
@@ -135,6 +138,7 @@ __all__ = [
     "mmd",
     "mmd_sampled",
     "mmd_sequence_form",
+    "nfsp",
     "noah",
     "nora",
     "nora_deep",
@@ -170,6 +174,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
     from jaxrl_suite.agents.mirror_descent import MMDConfig, mmd
+    from jaxrl_suite.agents.nfsp import NFSPConfig, nfsp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite

@@ -21,6 +21,14 @@ def precision(name: str) -> contextlib.AbstractContextManager[Any]:
     return float64() if name == "float64" else contextlib.nullcontext()
 
 
+def own_arrays(tree: Any) -> Any:
+    """The tree with copies of its NumPy arrays, for functions that close over them and may be compiled by anybody.
+
+    JAX remembers constants by identity, in whatever precision it saw them first: an exact solver would get them so.
+    """
+    return jax.tree.map(lambda x: np.array(x) if isinstance(x, np.ndarray) else x, tree)
+
+
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a function so that it computes in float64. Traced arguments decide for themselves."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite import results
-from jaxrl_suite.agents.on_policy import policy_table
+from jaxrl_suite.agents.memoryless import policy_table
 from jaxrl_suite.games import load, uniform_policy
 from jaxrl_suite.reproduction import Cell, Experiment, Item, Target, Training
 from jaxrl_suite.reproduction.loading import import_file

@@ -40,6 +40,7 @@ MODULES = {
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
     "iwocs": "iwocs",
+    "nfsp": "nfsp",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -70,6 +71,7 @@ _CONFIGS = {
     "SampledMMDConfig": "sampled_mmd",
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
+    "NFSPConfig": "nfsp",
     "FixedConfig": "fixed",
     "IWOCSConfig": "iwocs",
     "SearchConfig": "search",
@@ -104,6 +106,7 @@ __all__ = [
     "LinearNORAConfig",
     "LinearProgramConfig",
     "MMDConfig",
+    "NFSPConfig",
     "NOAHConfig",
     "NORAConfig",
     "OptimisticNPGConfig",
@@ -139,6 +142,7 @@ __all__ = [
     "mmd",
     "mmd_sampled",
     "mmd_sequence_form",
+    "nfsp",
     "noah",
     "nora",
     "nora_deep",
@@ -175,6 +179,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
     from jaxrl_suite.agents.mirror_descent import MMDConfig, mmd
+    from jaxrl_suite.agents.nfsp import NFSPConfig, nfsp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
     from jaxrl_suite.agents.nora_finite import FiniteNORAConfig, nora_finite

@@ -19,9 +19,8 @@ from flax import struct
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
-from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
-from jaxrl_suite.learning.optimisation import clipped, gradient_step
+from jaxrl_suite.learning.optimisation import clipped
 from jaxrl_suite.learning.q_learning import (
     among_legal,
     check_discrete,
@@ -30,14 +29,11 @@ from jaxrl_suite.learning.q_learning import (
     greedy_action,
     legal_actions,
     linear_epsilon,
-    value_of,
 )
-from jaxrl_suite.learning.replay import Experience, empty_replay, experience_of, replay_of, td_target
+from jaxrl_suite.learning.replay import Experience, check_replay, empty_replay, experience_of, replay_of, td_learner
 
 SB3 = "Stable-Baselines3"
 SQIRL = "SQIRL's comparison (Laidlaw et al. 2024), with Stable-Baselines3"
-MOST_ENV_STEPS = 2**31
-"""Environment steps of a member are counted in 32 bits."""
 
 
 @struct.dataclass
@@ -84,19 +80,7 @@ class DQNConfig:
 
     def check(self) -> None:
         check_hidden_sizes("DQNConfig", self.hidden_sizes)
-        steps = self.num_envs * self.train_frequency
-        if self.buffer_size < max(self.batch_size, steps):
-            raise ConfigError(
-                f"DQNConfig.buffer_size = {self.buffer_size}: must hold batch_size = {self.batch_size} transitions "
-                f"and an update's num_envs * train_frequency = {steps}"
-            )
-        if self.total_updates * steps >= MOST_ENV_STEPS:
-            raise ConfigError(
-                f"DQNConfig.total_updates = {self.total_updates}: with {steps} environment steps an update, "
-                f"must stay below {MOST_ENV_STEPS // steps}"
-            )
-        if hasattr(self.module, "initial_memory"):
-            raise ConfigError("DQNConfig.module: must have no memory; single transitions are replayed, not sequences")
+        check_replay(self)
 
 
 @struct.dataclass
@@ -120,7 +104,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions, legal = int(env.action_space(env_params).n), legal_actions(env, env_params)
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     network = Network(torso, num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     steps_per_update = config.num_envs * config.train_frequency
@@ -130,6 +114,8 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     def q_values(params: Any, observation: Any) -> jax.Array:
         outputs: Any = network.apply(params, (), observation)
         return among_legal(outputs[1], legal(observation))
+
+    learn = td_learner(q_values, optimizer, config.learning_rate, config)
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)
@@ -168,30 +154,8 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         carry, played = play(vector, env_params, choose, (env_state, observation), explored, inputs)
         return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
 
-    def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
-        """One gradient step a minibatch; `batches` is [gradient_steps, B]."""
-
-        descend = gradient_step(loss, optimizer, config.learning_rate)
-
-        def one_batch(carry: tuple[Any, Any], batch: Experience) -> tuple[Any, Metrics]:
-            params, opt_state = carry
-            judging = q_values(target_params, batch.next_observation)
-            choosing = q_values(params, batch.next_observation) if config.double else judging
-            target = td_target(batch, choosing, judging, config.discount)
-            return descend((params, opt_state), (batch, target))
-
-        (params, opt_state), diagnostics = jax.lax.scan(one_batch, (params, opt_state), batches)
-        return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
-
     def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
         return params, opt_state, {"loss/td": jnp.full((), jnp.nan), "value/mean": jnp.full((), jnp.nan)}
-
-    def loss(params: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
-        """Mean Huber loss (its corner at 1) of the minibatch's temporal differences, or their mean square."""
-        value = value_of(q_values(params, batch.observation), batch.action)
-        is_squared = config.error == "squared"
-        error = jnp.mean((value - target) ** 2 if is_squared else optax.huber_loss(value, target))
-        return error, {"loss/td": error, "value/mean": jnp.mean(value)}
 
     def start(key: jax.Array, state: DQNState) -> Any:
         return ()

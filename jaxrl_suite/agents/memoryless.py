@@ -5,6 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from jaxrl_suite.agent import Agent
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.precision import precision
 
 
 class Play(NamedTuple):
@@ -30,3 +35,34 @@ def play_by(probabilities: Callable[[Any, Any], jax.Array]) -> Play:
         return action.astype(jnp.int32), memory
 
     return Play(start, act, policy)
+
+
+def needs_memory(agent: Agent) -> bool:
+    """Whether an episode's memory is more than nothing."""
+    memory = jax.eval_shape(lambda key: agent.start(key, agent.init(key)), jax.random.key(0))
+    return bool(jax.tree.leaves(memory))
+
+
+def policy_table(run: Any) -> np.ndarray:
+    """What the members of a run in self-play play at every information set of their game, float64 [seed, I, A].
+
+    Args:
+        run: of an agent that knows its policy, without memory, on a game written out.
+
+    Raises:
+        ConfigError: for a run of another agent, or on anything else.
+    """
+    info = run.agent.info
+    game, policy = info.env_params, info.policy
+    if not hasattr(game, "legal"):
+        raise ConfigError(f"{info.env_id}: must be a game written out, as make('game/kuhn_poker')")
+    if policy is None or needs_memory(run.agent):
+        raise ConfigError(f"{info.name}: must know its policy (AgentInfo.policy) and need no memory")
+
+    def one(state: Any) -> jax.Array:
+        infosets = jnp.arange(len(game.legal))
+        return jax.vmap(lambda i: policy(state, (), info.env.observation_of(i, game))[0])(infosets)
+
+    with precision(info.precision):
+        weights = np.asarray(jax.jit(jax.vmap(one))(run.state), np.float64)
+    return weights / weights.sum(axis=-1, keepdims=True)

@@ -106,7 +106,7 @@ def nora_deep(env: Any, env_params: Any, config: DeepNORAConfig) -> Agent:
     """Deep NORA on `env`. One update is a rollout, `gradient_steps` minibatches of all data, and perhaps a switch."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions = int(env.action_space(env_params).n)
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     network = Network(torso, num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     replay = replay_of(config)

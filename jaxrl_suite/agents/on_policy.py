@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jaxrl_suite.agent import Metrics
@@ -181,33 +180,6 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     return Parts(policy, actor, critic, init, collect, evaluate, start, act, probabilities if is_discrete else None)
 
 
-def policy_table(run: Any) -> np.ndarray:
-    """What the networks of a run in self-play play at every information set of its game, float64 [seed, I, A].
-
-    Args:
-        run: of an agent of this kind on a game written out.
-
-    Raises:
-        ConfigError: for a run on anything else, or of networks with memory.
-    """
-    info = run.agent.info
-    game = info.env_params
-    if not hasattr(game, "legal"):
-        raise ConfigError(f"{info.env_id}: must be a game written out, as make('game/kuhn_poker')")
-    actor, _ = networks(info.env, game, policy_for(info.env.action_space(game)), info.config)
-    if has_memory(actor):
-        raise ConfigError(f"policy_table: {info.name}.torso = {info.config.torso!r}: must have no memory")
-    infosets = jax.vmap(lambda node: info.env.observation_of(node, game))(jnp.arange(len(game.legal)))
-
-    def one(params: Params) -> jax.Array:
-        outputs: Any = actor.apply(params.actor, actor.initial_memory((len(infosets),)), infosets)
-        return outputs[1]
-
-    logits = np.asarray(jax.jit(jax.vmap(one))(jax.tree.map(jnp.asarray, run.state.params)), np.float64)
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True)) * np.asarray(game.legal)
-    return weights / weights.sum(axis=-1, keepdims=True)
-
-
 def turns_of(env: Any, config: Any) -> Any:
     """Whose turn it is and what is legal, where the environment is a game (see `envs.game_env.Turns`), else None.
 
@@ -234,7 +206,7 @@ def networks(env: Any, env_params: Any, policy: Policy, config: Any) -> tuple[Re
 
     In a game, those with memory have one for each player.
     """
-    torso, turns = torso_of(config, env.observation_space(env_params).shape), turns_of(env, config)
+    torso, turns = torso_of(config, env.observation_space(env_params)), turns_of(env, config)
     both = Network(torso, policy.num_outputs, 0.01, policy.has_log_std), Network(torso, 1, 1.0)
     if turns is None or not has_memory(both[0]):
         return both

@@ -120,7 +120,7 @@ def pqn(env: Any, env_params: Any, config: PQNConfig) -> Agent:
     """PQN on `env`. One update is one rollout of `num_envs * rollout_length` steps and all epochs on it."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
     num_actions = int(env.action_space(env_params).n)
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     network = Network(torso, num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_radam())
 

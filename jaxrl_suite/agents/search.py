@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from jaxrl_suite.agent import Agent, Metrics, agent_factory
@@ -28,6 +27,7 @@ from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Belief, particle_filter
 from jaxrl_suite.learning.local_updates import greedy_step, magnetic_step, safe_log
 from jaxrl_suite.learning.playing import Games, games_at, played_on, repeated, stepped
+from jaxrl_suite.precision import own_arrays
 
 
 @struct.dataclass
@@ -142,8 +142,7 @@ def searcher(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None =
     """The search itself, of one player; arguments and errors are those of `search`."""
     validate(config)
     env, policy_of = blueprint.info.env, blueprint.info.policy
-    # Its own copy: JAX remembers constants by identity, in whatever precision it saw them first.
-    env_params = jax.tree.map(lambda x: np.array(x) if isinstance(x, np.ndarray) else x, blueprint.info.env_params)
+    env_params = own_arrays(blueprint.info.env_params)
     if not hasattr(env, "turns"):
         raise ConfigError(f"search: {env.id}: must be a game, with turns")
     if policy_of is None:

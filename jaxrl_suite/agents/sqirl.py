@@ -281,7 +281,7 @@ class NetworkMemory(NamedTuple):
 def q_network(env: Any, env_params: Any, config: SQIRLConfig) -> Regressor:
     """One network for all steps, which does not see the time; k heads of A outputs each."""
     num_actions, horizon = int(env.action_space(env_params).n), config.horizon
-    torso = torso_of(config, env.observation_space(env_params).shape)
+    torso = torso_of(config, env.observation_space(env_params))
     network = Network(torso, config.depth * num_actions, 1.0)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam())
     # More is never stored: T (T + 1) / 2 samples an episode slot, and no round begins beyond the limit on steps.

@@ -28,6 +28,9 @@ class BaseEnv(abc.ABC):
     default_params: Any
     recipe: dict[str, Any] | None = None
     """Arguments with which `make` gives this object again; None if it was not made by name."""
+    observation_kind: str = "any"
+    """What observations are, if no more is needed to keep them (`envs.packing`): float32 vectors that are `one_hot`, or
+    of zeros and ones, `bits`."""
 
     @abc.abstractmethod
     def _reset(self, key: jax.Array, params: Any) -> tuple[Any, Any]:

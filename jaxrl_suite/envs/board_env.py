@@ -57,6 +57,7 @@ class BoardEnv(BaseEnv):
         if self.cells > MOST_CELLS:
             raise ConfigError(f"{id}: size = {rules.size}: must be <= {int(MOST_CELLS**0.5)}")
         self.id, self.rules, self.observation = id, rules, observation
+        self.observation_kind = "any" if observation == "raw" else "bits"
         self.default_params = BoardParams(2 * self.cells - 1)
         self.wins = (winning_sets(rules, 0), winning_sets(rules, 1))
         self.turns = Turns(lambda o, _: o[..., -1].astype(jnp.int32), self._legal, (1.0, -1.0), self._observe)

@@ -42,6 +42,7 @@ class GameEnv(BaseEnv):
 
     def __init__(self, id: str, game: Game, observation: str = "auto"):
         self.id, self.default_params, self.observation = id, game, observation
+        self.observation_kind = "any" if observation == "raw" else "one_hot"
         is_shared = np.allclose(game.ends[:, 0], game.ends[:, 1])
         if game.is_zero_sum or is_shared:
             signs = (1.0, -1.0 if game.is_zero_sum else 1.0)

@@ -38,31 +38,51 @@ def check_hidden_sizes(config_name: str, widths: tuple[int, ...]) -> None:
         raise ConfigError(f"{config_name}.hidden_sizes = {widths}: must be one or more positive whole numbers")
 
 
-def _dense(width: int, scale: float) -> nn.Dense:
+def _dense(width: int, scale: float, name: str | None = None) -> nn.Dense:
     return nn.Dense(
         width,
+        name=name,
         kernel_init=nn.initializers.orthogonal(scale),
         bias_init=nn.initializers.zeros,
         dot_general=narrow_dot_general,
     )
 
 
+class _Rows(nn.Module):
+    """The layer `_dense` on one-hot vectors, from the numbers they stand for: a row of its kernel, and no product."""
+
+    count: int
+    width: int
+    scale: float
+
+    @nn.compact
+    def __call__(self, number: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.orthogonal(self.scale), (self.count, self.width))
+        return jnp.asarray(kernel)[number] + self.param("bias", nn.initializers.zeros, (self.width,))
+
+
 class MLP(nn.Module):
     """Fully connected torso on the flattened observation; orthogonal initialisation with gain sqrt(2), zero bias.
 
-    With `layer_norm` every layer is normalised before its activation.
+    With `layer_norm` every layer is normalised before its activation. Observations that are numbers of `num_states`
+    states are read as one-hot vectors.
     """
 
     hidden_sizes: Sequence[int] = (64, 64)
     activation: str = "tanh"
     observation_rank: int = 1
     layer_norm: bool = False
+    num_states: int = 0
 
     @nn.compact
     def __call__(self, memory: Any, observation: jax.Array) -> tuple[Any, jax.Array]:
-        x = flatten_observation(observation, self.observation_rank)
-        for width in self.hidden_sizes:
-            x = _dense(width, math.sqrt(2.0))(x)
+        x = observation if self.num_states else flatten_observation(observation, self.observation_rank)
+        for i, width in enumerate(self.hidden_sizes):
+            if self.num_states and i == 0:
+                # The name it would have as a dense layer: the same key gives the same parameters.
+                x = _Rows(self.num_states, width, math.sqrt(2.0), name="Dense_0")(x)
+            else:
+                x = _dense(width, math.sqrt(2.0), f"Dense_{i}")(x)
             x = nn.LayerNorm()(x) if self.layer_norm else x
             x = activation_fn(self.activation)(x)
         return memory, x
@@ -129,23 +149,24 @@ TORSOS = ("mlp", "conv")
 """Torsos without memory that configs choose from."""
 
 
-def torso_of(config: Any, shape: tuple[int, ...]) -> nn.Module:
+def torso_of(config: Any, space: Any) -> nn.Module:
     """The torso that an agent's config asks for.
 
     Args:
         config: with hidden_sizes, activation, module, torso, and where there are such layer_norm and byte_images.
-        shape: of an observation.
+        space: of the observations.
 
     Raises:
         ConfigError: for a convolution on observations that are no images of at least 3 x 3.
     """
-    layer_norm = getattr(config, "layer_norm", False)
+    layer_norm, shape = getattr(config, "layer_norm", False), space.shape
     if config.module is not None:
         return as_torso(config.module)
     if config.torso == "gru":
         return GRU(config.hidden_sizes[-1], config.activation, len(shape))
     if config.torso == "mlp":
-        return MLP(config.hidden_sizes, config.activation, len(shape), layer_norm)
+        is_number = hasattr(space, "n") and len(shape) == 0
+        return MLP(config.hidden_sizes, config.activation, len(shape), layer_norm, int(space.n) if is_number else 0)
     if len(shape) != 3 or min(shape[:2]) < 3:
         raise ConfigError(f"{type(config).__name__}.torso = 'conv': observations are {shape}: must be images [H, W, C]")
     divisor = 255.0 if getattr(config, "byte_images", False) else 1.0

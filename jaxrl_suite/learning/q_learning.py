@@ -20,10 +20,10 @@ def greedy_action(values: jax.Array) -> jax.Array:
     return jnp.argmax(values, axis=-1).astype(jnp.int32)
 
 
-def linear_epsilon(step: jax.Array, config: Any) -> jax.Array:
-    """Linear from 1 to `final_epsilon` over the first `exploration_fraction` of the budget, then constant."""
+def linear_epsilon(step: jax.Array, config: Any, initial: Any = 1.0) -> jax.Array:
+    """Linear from `initial` to `final_epsilon` over the first `exploration_fraction` of the budget, then constant."""
     progress = jnp.minimum(step / (config.exploration_fraction * config.total_updates), 1.0)
-    return 1.0 + progress * (config.final_epsilon - 1.0)
+    return initial + progress * (config.final_epsilon - initial)
 
 
 def exploration(key: jax.Array, shape: tuple[int, ...], epsilon: Any) -> tuple[jax.Array, jax.Array]:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 
 import jaxrl_suite as jrl
 from jaxrl_suite.agents.deep_mmd import loss as mmd_loss
-from jaxrl_suite.agents.on_policy import on_policy_parts, policy_table
+from jaxrl_suite.agents.memoryless import policy_table
+from jaxrl_suite.agents.on_policy import on_policy_parts
 from jaxrl_suite.agents.ppo import loss as ppo_loss
 from jaxrl_suite.errors import ConfigError, RunDirectoryError
 from jaxrl_suite.games import load, uniform_policy

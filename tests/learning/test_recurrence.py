@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
-from jaxrl_suite.agents.on_policy import policy_table
+from jaxrl_suite.agents.memoryless import policy_table
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.networks import GRU, Network
 from jaxrl_suite.learning.recurrence import PerPlayer, unroll
@@ -67,5 +67,5 @@ def test_there_is_no_table_of_what_is_remembered():
     env, game = jrl.make("game/kuhn_poker")
     config = jrl.agents.PPOConfig(num_envs=4, rollout_length=4, torso="gru", hidden_sizes=(8,))
     run = jrl.train(jrl.agents.ppo(env, game, config), seeds=1, updates=1, quick_compile=True)
-    with pytest.raises(ConfigError, match=r"ppo.torso = 'gru': must have no memory"):
+    with pytest.raises(ConfigError, match=r"ppo: must know its policy .* and need no memory"):
         policy_table(run)

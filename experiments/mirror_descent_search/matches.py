@@ -27,7 +27,8 @@ def matches(published: dict[str, Any], scale: str) -> Item | None:
     if scale == "smoke":
         return None
     millions, games = (1, GAMES["cpu"]) if scale == "cpu" else (10, GAMES["full"])
-    learned = [players.learned_name(learner, millions) for learner in players.LEARNERS]
+    learners = players.QUICK if scale == "cpu" else players.LEARNERS
+    learned = [players.learned_name(learner, millions) for learner in learners]
     ranks = [players.FIRST, players.UNIFORM, *learned]
     trainings, cells = [], []
     for game, env in players.ENVS.items():

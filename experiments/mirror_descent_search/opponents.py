@@ -18,7 +18,9 @@ from jaxrl_suite.reproduction.training import run_training
 ENVS = {"dark hex": "board/dark_hex", "phantom tic-tac-toe": "board/phantom_tic_tac_toe"}
 FIRST, UNIFORM = "first legal action", "uniform random"
 SEARCHING = "uniform + search, 10 particles"
-LEARNERS = {"PPO": "ppo", "MMD": "deep_mmd"}
+LEARNERS = {"PPO": "ppo", "NFSP": "nfsp", "MMD": "deep_mmd"}
+QUICK = ("PPO", "MMD")
+"""Those that are trained at the small scale."""
 SELF_PLAY: dict[str, Any] = {
     "num_envs": 32,
     "rollout_length": 128,
@@ -28,6 +30,8 @@ SELF_PLAY: dict[str, Any] = {
     "anneal_learning_rate": False,
     "discount": 1.0,
 }
+FICTITIOUS: dict[str, Any] = {"num_envs": 64, "hidden_sizes": (128, 128)}
+"""Of NFSP: an update is one decision in each game; all else is its defaults."""
 SEEDS = 5
 KEPT = RUNS / "reproduce" / "mirror_descent_search" / "trainings"
 """Where the command keeps its trainings: a learner is trained once for all items."""
@@ -52,8 +56,10 @@ def learning(game: str, name: str) -> Training:
     """The training of a learner by its `learned_name`: self-play, both players share the networks."""
     learner, millions = name.split(", ")
     steps = int(millions.split()[0]) * 1_000_000
-    updates = steps // (SELF_PLAY["num_envs"] * SELF_PLAY["rollout_length"])
-    config = SELF_PLAY | {"total_updates": updates}
+    if learner == "NFSP":
+        config = FICTITIOUS | {"total_updates": steps // FICTITIOUS["num_envs"]}
+    else:
+        config = SELF_PLAY | {"total_updates": steps // (SELF_PLAY["num_envs"] * SELF_PLAY["rollout_length"])}
     return Training(slug(game, name), LEARNERS[learner], ENVS[game], config, SEEDS, 10)
 
 

@@ -132,8 +132,8 @@ def searched(seat: int, tau: float, particles: int, shared: bool, games: int, ru
 
 def opponents(scale: str) -> list[str]:
     """Whom best responses are learned to."""
-    millions = (1,) if scale == "cpu" else (1, 10)
-    learned = [players.learned_name(learner, count) for learner in players.LEARNERS for count in millions]
+    millions, learners = ((1,), players.QUICK) if scale == "cpu" else ((1, 10), players.LEARNERS)
+    learned = [players.learned_name(learner, count) for learner in learners for count in millions]
     return [players.FIRST, players.UNIFORM, players.SEARCHING, *learned]
 
 
@@ -178,7 +178,7 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
     notes = [
         "DQN with legal actions only, this suite's settings; 2,000 greedy games a seed and seat; a learned best "
         "response is a lower bound, whatever its interval: none can exceed the exact one but by chance of its games",
-        "PPO and MMD: networks of this suite's settings that played themselves, the first of five seeds of each; the "
+        "PPO, NFSP and MMD: networks of this suite's settings that played themselves, the first of five seeds of each; the "
         "paper's are of five",
     ]
     return Item("exploitability", "Approximate exploitability", trainings, cells, 5, notes, None, response_return)

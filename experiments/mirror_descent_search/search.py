@@ -178,8 +178,8 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
     notes = [
         "DQN with legal actions only, this suite's settings; 2,000 greedy games a seed and seat; a learned best "
         "response is a lower bound, whatever its interval: none can exceed the exact one but by chance of its games",
-        "PPO, NFSP and MMD: networks of this suite's settings that played themselves, the first of five seeds of each; the "
-        "paper's are of five",
+        "PPO, NFSP, MMD: networks of this suite's settings that played themselves, the first of five seeds of each; "
+        "the paper's are of five",
     ]
     return Item("exploitability", "Approximate exploitability", trainings, cells, 5, notes, None, response_return)
 

@@ -27,7 +27,7 @@ def test_small_scales_agree(name, tmp_path):
     if name == "variants":
         # All have settled, each in its own way.
         last = [cell["mean"] for cell in cells if cell["column"] == "KL after 1,000"]
-        assert max(last) < 1e-10
+        assert max(last) < 1e-9
         assert len({round(cell["mean"], 6) for cell in cells if cell["column"] == "KL after 100"}) == 4
         item.figure({}, tmp_path / "figure")
         assert (tmp_path / "figure.svg").exists()

@@ -12,7 +12,7 @@ import numpy as np
 import jaxrl_suite
 from jaxrl_suite.agents import MMDConfig, mmd
 from jaxrl_suite.games import load, random_policy, uniform_policy
-from jaxrl_suite.learning.local_updates import greedy_step, mirror_step, safe_log
+from jaxrl_suite.learning.local_updates import floored, greedy_step, mirror_step, safe_log
 from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
 from jaxrl_suite.results.plots import saved
 from jaxrl_suite.solvers import agent_quantal_response, expected_returns
@@ -44,8 +44,8 @@ def variants(known: dict[str, Any], scale: str) -> Item:
                     measure = functools.partial(distance_after, t, game, values, alpha, most)
                     cells.append(Cell(row, f"KL after {t:,}", None, measure, target, digits=8))
     notes = [
-        "KL(iterate, solution), mean over information sets, no probability of the solution below 1e-10; from uniform "
-        "play, eta = alpha / 10, uniform magnet, exact action values, float64",
+        "KL(iterate, solution), mean over information sets, no probability of either below 1e-10; from uniform play, "
+        "eta = alpha / 10, uniform magnet, exact action values, float64",
         f"once its distance is below {SETTLED:g} an iterate is left as it is: the least probability and the solution's "
         f"own error, {TOLERANCE:g} in a probability, would decide",
         "the paper's definitions are in an appendix that could not be had: these, and the known answers, are a reading "
@@ -82,11 +82,13 @@ def distances(game: str, values: str, alpha: float, most: int) -> dict[int, floa
 
 @functools.cache
 def solution(game: str, alpha: float) -> np.ndarray:
-    """log of the agent quantal response, [I, A]."""
+    """log of the agent quantal response, [I, A]; with the least probability that the iterates have."""
     found = agent_quantal_response(load(game), alpha, tolerance=TOLERANCE)
     if found.residual > TOLERANCE:
         raise ArithmeticError(f"{game}, alpha {alpha}: residual {found.residual:g}")
-    return np.log(np.maximum(found.policy, 1e-10))
+    legal = load(game).legal
+    with jaxrl_suite.float64():
+        return np.asarray(safe_log(floored(found.policy, MMDConfig().least_probability, legal)))
 
 
 @functools.cache
@@ -109,6 +111,10 @@ def program(game: str, values: str) -> tuple[Any, Any]:
         return agent(1.0).init(jax.random.key(0)), iterate
 
 
+LOWEST = 1e-10
+"""Of the figure."""
+
+
 def variants_figure(games: tuple[str, ...], alphas: tuple[float, ...], most: int, runs: Any, path: Path) -> None:
     """A panel a game, a bundle of four lines a temperature."""
     import matplotlib.pyplot as plt
@@ -126,9 +132,9 @@ def variants_figure(games: tuple[str, ...], alphas: tuple[float, ...], most: int
                 axis.plot(*zip(*found.items(), strict=True), dash, color=color, linewidth=width, label=text)
         for alpha in alphas:
             found = distances(game, "current", alpha, most)
-            last = max(found)
-            axis.annotate(f"α={alpha:g}", (last, found[last]), (2, 2), textcoords="offset points", fontsize=8)
-        axis.set(xscale="log", yscale="log", title=game)
+            place = (max(found), max(min(found.values()), 2 * LOWEST))
+            axis.annotate(f"α={alpha:g}", place, (3, 0), textcoords="offset points", fontsize=8)
+        axis.set(xscale="log", yscale="log", title=game, ylim=(LOWEST, 10), xlim=(1, 6 * most))
         axis.grid(color="0.9", linewidth=0.8)
     for axis in axes[-1]:
         axis.set_xlabel("iterations")

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 search = import_file(HERE / "search.py", "jaxrl_experiments_mirror_descent_search_search")
 matches = import_file(HERE / "matches.py", "jaxrl_experiments_mirror_descent_search_matches")
 hanabi = import_file(HERE / "hanabi.py", "jaxrl_experiments_mirror_descent_search_hanabi")
+variants = import_file(HERE / "variants.py", "jaxrl_experiments_mirror_descent_search_variants")
 KNOWN = tomllib.loads((HERE / "known_answers.toml").read_text())
 PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
 REFERENCE = "independent program, float64"
@@ -315,6 +316,8 @@ EXPERIMENT = Experiment(
         "sampled": sampled,
         "settings": settings,
         "networks": networks,
+        "variants": functools.partial(variants.variants, KNOWN),
+        "tiny-hanabi": functools.partial(variants.tiny_hanabi, KNOWN),
         "boards": functools.partial(search.boards, KNOWN),
         "head-to-head": functools.partial(search.head_to_head, KNOWN),
         "particles": search.particles,

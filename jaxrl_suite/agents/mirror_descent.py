@@ -7,10 +7,14 @@ magnet moves. With a fixed temperature alpha and a uniform magnet the iterate co
 equilibrium (in practice; proven in normal form), with alpha falling or the magnet following to a Nash equilibrium. No
 average is taken: these are last-iterate methods. All in float64.
 
+Sokota et al., The Update-Equivalence Framework for Decision-Time Planning, ICLR 2024 (arXiv 2304.13138), section 3.2:
+values other than q^pi, which take part of this iteration's updates as made already. All have the same fixed points.
+
 Symbols: I information sets, A actions; eta step size, alpha temperature, rho magnet.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,10 +37,12 @@ from jaxrl_suite.learning.local_updates import (
     normalized,
     safe_log,
 )
-from jaxrl_suite.solvers.tree_games import action_values, expected_returns, nash_conv
+from jaxrl_suite.solvers.histories import belief_revision, histories, opponent_revision
+from jaxrl_suite.solvers.tree_games import action_values, expected_returns, nash_conv, subgame_revision
 
 CODE = "the authors' released program"
 UPDATES = ("magnetic", "mirror", "euclidean", "greedy")
+REVISIONS = {"subgame": subgame_revision, "belief": belief_revision, "opponent": opponent_revision}
 
 
 @struct.dataclass
@@ -74,6 +80,22 @@ class MMDConfig(GameLearnerConfig):
         "what values are of: returns; with the owner's later entropy; less the other's as well",
         choices=("return", "max_entropy", "minimax_entropy"),
     )
+    values: str = static(
+        "current",
+        "what they take as revised already: nothing; the owner's later decisions (subgame updates); all earlier ones, "
+        "in the owner's belief (belief fine-tuning); the other's next (opponent updates)",
+        choices=("current", *REVISIONS),
+    )
+
+    def check(self) -> None:
+        if self.values == "current":
+            return
+        whole = {"update": ("euclidean",), "weighting": ("reach",), "objective": ("max_entropy", "minimax_entropy")}
+        for name, refused in whole.items():
+            if getattr(self, name) in refused:
+                raise ConfigError(
+                    f"MMDConfig.values = {self.values!r}: must be current with {name} = {getattr(self, name)!r}"
+                )
 
 
 @struct.dataclass
@@ -88,6 +110,12 @@ def check_game(env: Any, env_params: Any, config: Any) -> None:
     """Refuses what is no game written out."""
     if not isinstance(env_params, Game):
         raise ConfigError(f"{env.id}: must be a game written out, as make('game/kuhn_poker')")
+
+
+def _check(env: Any, env_params: Any, config: Any) -> None:
+    check_game(env, env_params, config)
+    if config.values in ("belief", "opponent"):
+        histories(env_params)
 
 
 def decayed(value: Any, decay: Any, step: jax.Array) -> jax.Array:
@@ -128,7 +156,7 @@ def table_agent(name: str, factory: Any, env: Any, game: Game, config: Any, func
     return Agent(init, update, play.start, play.act, info)
 
 
-@agent_factory("mmd", MMDConfig, check=check_game)
+@agent_factory("mmd", MMDConfig, check=_check)
 def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
     """Behavioural-form MMD; with `temperature` 0, or `update` mirror, mirror descent. One update is one iteration."""
     game = jax.tree.map(jnp.asarray, env_params)
@@ -147,12 +175,24 @@ def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
     def update(key: jax.Array, state: MMDState, step: jax.Array) -> tuple[MMDState, Metrics]:
         eta = decayed(config.step_size, config.step_decay, step)
         alpha = decayed(config.temperature, config.temperature_decay, step)
+        if config.values == "current":
+            state = simultaneous(state, eta, alpha)
+        else:
+            revise = functools.partial(revised, state, eta, alpha)
+            _, policy = REVISIONS[config.values](game, state.policy, revise)
+            state = MMDState(policy, magnet_of(state, policy))
+        return state, judged_metrics(game, lambda: policy_of(state), step, config.judge_every)
+
+    def simultaneous(state: MMDState, eta: jax.Array, alpha: jax.Array) -> MMDState:
         policy = policy_of(state)
         values = action_values(game, policy, *entropy_bonus(policy, alpha))
         if config.weighting == "reach":
             eta = (eta * values.weight * values.own_reach)[:, None]
-        state = moved(state, values.q, eta, alpha)
-        return state, judged_metrics(game, lambda: policy_of(state), step, config.judge_every)
+        if is_euclidean:
+            logits = euclidean_step(state.policy, values.q, eta, alpha, state.log_magnet, game.legal)
+            return dataclasses.replace(state, policy=logits)
+        policy = revised(state, eta, alpha, values.q, slice(None))
+        return MMDState(policy, magnet_of(state, policy))
 
     def entropy_bonus(policy: jax.Array, alpha: jax.Array) -> tuple[Any, Any]:
         """alpha times the entropy at each information set: what its owner gets, and what the other player does."""
@@ -161,19 +201,15 @@ def mmd(env: Any, env_params: Any, config: MMDConfig) -> Agent:
         own = -alpha * jnp.sum(policy * safe_log(policy), axis=-1)
         return own, (-own if config.objective == "minimax_entropy" else None)
 
-    def moved(state: MMDState, q: jax.Array, eta: jax.Array, alpha: jax.Array) -> MMDState:
-        if is_euclidean:
-            logits = euclidean_step(state.policy, q, eta, alpha, state.log_magnet, game.legal)
-            return dataclasses.replace(state, policy=logits)
-        log_policy = safe_log(state.policy)
+    def revised(state: MMDState, eta: jax.Array, alpha: jax.Array, q: jax.Array, rows: Any) -> jax.Array:
+        """The new policy at some information sets, of their values."""
+        log_policy, legal = safe_log(state.policy[rows]), game.legal[rows]
         if config.update == "greedy":
-            policy = jnp.exp(greedy_step(log_policy, q, game.legal)) * game.legal
+            policy = jnp.exp(greedy_step(log_policy, q, legal)) * legal
         else:
             pull = alpha if config.update == "magnetic" else 0.0
-            logits = magnetic_logits(log_policy, q, eta, pull, state.log_magnet, game.legal)
-            policy = softmax_policy(logits, game.legal)
-        policy = floored(policy, config.least_probability, game.legal)
-        return MMDState(policy, magnet_of(state, policy))
+            policy = softmax_policy(magnetic_logits(log_policy, q, eta, pull, state.log_magnet[rows], legal), legal)
+        return floored(policy, config.least_probability, legal)
 
     def magnet_of(state: MMDState, policy: jax.Array) -> jax.Array:
         """log rho: proportional to rho^(1 - rate) pi^rate, where it moves."""

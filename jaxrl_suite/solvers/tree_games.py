@@ -31,8 +31,12 @@ class ActionValues(NamedTuple):
     @property
     def q(self) -> jax.Array:
         """q^pi(h, a), [I, A]: expected return given that h was reached; 0 where the others never let it happen."""
-        is_met = self.weight > 0
-        return jnp.where(is_met[:, None], self.counterfactual / jnp.where(is_met, self.weight, 1.0)[:, None], 0.0)
+        return per_visit(self.counterfactual, self.weight)
+
+
+Revise = Callable[[jax.Array, Any], jax.Array]
+"""revise(q, rows): the new policy, [n, A], at the information sets `rows` (a slice, or their numbers), whose values are
+q, [n, A]."""
 
 
 class BestResponse(NamedTuple):
@@ -41,6 +45,12 @@ class BestResponse(NamedTuple):
 
     value: jax.Array
     policy: jax.Array
+
+
+def per_visit(total: jax.Array, weight: jax.Array) -> jax.Array:
+    """total / weight, [n, A] and [n]; 0 where there is no weight."""
+    is_met = weight > 0
+    return jnp.where(is_met[:, None], total / jnp.where(is_met, weight, 1.0)[:, None], 0.0)
 
 
 def sequence_reach(game: Any, policy: jax.Array) -> jax.Array:
@@ -61,20 +71,42 @@ def action_values(game: Any, policy: jax.Array, own_bonus: Any = None, other_bon
             player then. None: nothing.
     """
 
-    def mean(q: jax.Array, start: int, end: int) -> jax.Array:
-        return jnp.sum(policy[start:end] * q, axis=-1)
+    def mean(total: jax.Array, weight: jax.Array, rows: slice) -> jax.Array:
+        return jnp.sum(policy[rows] * total, axis=-1)
 
     return _backward(game, policy, mean, own_bonus, other_bonus)[0]
+
+
+def subgame_revision(game: Any, policy: jax.Array, revise: Revise) -> tuple[jax.Array, jax.Array]:
+    """(action values q [I, A], new policy [I, A]) of subgame updates, from the last information sets to the first.
+
+    At later decisions of its owner a value follows the new policy, at the other's the old one, with which the
+    information set is also reached. Sokota et al. 2024 (arXiv 2304.13138), section 3.2. Traced, in the caller's
+    precision.
+    """
+    revised = []
+
+    def mean(total: jax.Array, weight: jax.Array, rows: slice) -> jax.Array:
+        revised.append(revise(per_visit(total, weight), rows))
+        return jnp.sum(revised[-1] * total, axis=-1)
+
+    values = _backward(game, policy, mean)[0]
+    return values.q, jnp.concatenate(revised[::-1])
 
 
 def _backward(
     game: Any,
     policy: jax.Array,
-    reduce: Callable[[jax.Array, int, int], jax.Array],
+    reduce: Callable[[jax.Array, jax.Array, slice], jax.Array],
     own_bonus: Any = None,
     other_bonus: Any = None,
 ) -> tuple[ActionValues, jax.Array]:
-    """(values from the last information sets to the first, each player's value of the whole game [2])."""
+    """(values from the last information sets to the first, each player's value of the whole game [2]).
+
+    Args:
+        reduce: counterfactual values [n] of the information sets `rows`, from those of their actions [n, A] and the
+            sets' weights [n].
+    """
     reach, actions = sequence_reach(game, policy), game.num_actions
     gained = game.gains @ reach
     of_actions = gained[2 : len(reach)].reshape(-1, actions)
@@ -84,10 +116,11 @@ def _backward(
     following: Any = 0.0
     q_levels, value_levels = [], []
     for level, (start, end) in reversed(list(enumerate(spans(game)))):
-        q = of_actions[start:end] + following
-        value = reduce(q, start, end)
+        rows = slice(start, end)
+        q = of_actions[rows] + following
+        value = reduce(q, weight[rows], rows)
         if own_bonus is not None:
-            value = value + weight[start:end] * own_bonus[start:end]
+            value = value + weight[rows] * own_bonus[rows]
         q_levels.append(q)
         value_levels.append(value)
         following = game.children[level] @ value
@@ -141,8 +174,8 @@ def best_response(game: Any, policy: Any) -> BestResponse:
 def _best_response(game: Any, policy: jax.Array) -> BestResponse:
     legal = jnp.asarray(game.legal)
 
-    def best(q: jax.Array, start: int, end: int) -> jax.Array:
-        return jnp.max(jnp.where(legal[start:end], q, -jnp.inf), axis=-1)
+    def best(total: jax.Array, weight: jax.Array, rows: slice) -> jax.Array:
+        return jnp.max(jnp.where(legal[rows], total, -jnp.inf), axis=-1)
 
     values, total = _backward(game, policy, best)
     chosen = jnp.argmax(jnp.where(legal, values.counterfactual, -jnp.inf), axis=-1)

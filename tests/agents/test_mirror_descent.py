@@ -41,6 +41,9 @@ def trained(name="kuhn_poker", seeds=1, **config):
         {"update": "euclidean", "step_size": 1.0},
         {"spread": 1.0},
         {"update": "euclidean", "step_size": 1.0, "spread": 0.5},
+        {"values": "subgame", "spread": 1.0},
+        {"values": "belief", "spread": 1.0},
+        {"values": "opponent", "spread": 1.0},
     ],
 )
 def test_all_variants_have_one_fixed_point(variant):
@@ -110,6 +113,35 @@ def test_settings_are_swept_in_one_program():
         jrl.agents.mmd(env, game, jrl.agents.MMDConfig(total_updates=20, step_size=0.5)), quick_compile=True
     )
     np.testing.assert_allclose(run.metrics["exploitability"][0, 0], alone.metrics["exploitability"][0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("values", ["subgame", "belief", "opponent"])
+def test_variants_with_other_settings(values):
+    """Swept as alone; a moving magnet leads to an equilibrium; probabilities keep their floor."""
+    env, game = jrl.make("game/kuhn_poker")
+    config = jrl.agents.MMDConfig(total_updates=20, values=values)
+    run = jrl.sweep(jrl.agents.mmd, (env, game), config, {"step_size": [0.5, 1.0]}, seeds=1, quick_compile=True)
+    alone, _ = trained(total_updates=20, values=values, step_size=0.5)
+    np.testing.assert_allclose(run.metrics["exploitability"][0, 0], alone.metrics["exploitability"][0], rtol=1e-12)
+    moving = {"magnet": "moving", "step_size": 0.1, "temperature": 1.0, "total_updates": 3000}
+    run, _ = trained(values=values, **(CONSTANT | moving))
+    assert exploitability(game, run.state.policy[0]) < 1e-4
+    run, _ = trained(values=values, update="greedy", least_probability=0.01, total_updates=1)
+    assert run.state.policy[0].min() == pytest.approx(0.01 / 1.01)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"values": "plain"}, r"MMDConfig.values = 'plain': must be one of current, subgame, belief, opponent"),
+        ({"values": "belief", "update": "euclidean"}, r"must be current with update = 'euclidean'"),
+        ({"values": "opponent", "weighting": "reach"}, r"must be current with weighting = 'reach'"),
+        ({"values": "subgame", "objective": "max_entropy"}, r"must be current with objective = 'max_entropy'"),
+    ],
+)
+def test_variants_that_cannot_be(config, message):
+    with pytest.raises(ConfigError, match=message):
+        jrl.agents.mmd(*jrl.make("game/kuhn_poker"), jrl.agents.MMDConfig(**config))
 
 
 def test_what_is_judged_and_when():

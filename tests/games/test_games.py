@@ -1,7 +1,5 @@
 """Games as arrays: what their rules say, what OpenSpiel says, properties of judges on random games, and refusals."""
 
-import functools
-
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
@@ -35,57 +33,7 @@ from jaxrl_suite.solvers import (
     saddle_gap,
 )
 from jaxrl_suite.solvers.tree_games import action_values
-from tests.helpers import walked_values
-
-
-class RandomTree:
-    """A random game: chance, two players who see some of what was done, payoffs at the ends."""
-
-    num_actions = 3
-
-    def __init__(self, seed, depth=4, is_zero_sum=True, shift=0.0, order=(0, 1, 2)):
-        self.seed, self.depth, self.is_zero_sum, self.shift, self.order = seed, depth, is_zero_sum, shift, order
-
-    def draw(self, *path):
-        return np.random.default_rng([self.seed, *(x + 1 for x in path)])
-
-    def start(self):
-        return ()
-
-    def player(self, state):
-        if len(state) == self.depth:
-            return END
-        return int(self.draw(len(state)).choice([CHANCE, 0, 1], p=[0.2, 0.4, 0.4]))
-
-    def chances(self, state):
-        likely = self.draw(*state, 7).dirichlet(np.ones(2))
-        return [((*state, outcome), p) for outcome, p in enumerate(likely)]
-
-    def actions(self, state):
-        # As many as the player itself may know of: by depth alone.
-        return sorted(self.order[a] for a in range(2 + self.draw(len(state), 3).integers(2)))
-
-    def after(self, state, action):
-        return (*state, self.order.index(action))
-
-    def information(self, state):
-        me = self.player(state)
-        # Of each earlier move a player knows its own, and some others.
-        return tuple(
-            (t, move)
-            for t, move in enumerate(state)
-            if self.player(state[:t]) == me or self.draw(t, me, 5).random() < 0.5
-        )
-
-    def returns(self, state):
-        first, second = self.draw(*state, 11).normal(size=2)
-        return first + self.shift, -(first + self.shift) if self.is_zero_sum else second + self.shift
-
-
-@functools.cache
-def random_game(seed, **options):
-    return compile_game(RandomTree(seed, **dict(options)), f"random {seed}")
-
+from tests.helpers import RandomTree, random_game, walked_values
 
 seeds = st.integers(0, 6)
 # Every game is a program of its own.

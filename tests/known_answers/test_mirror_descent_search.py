@@ -309,31 +309,57 @@ def test_reduced_plans_of_kuhn_poker():
     ],
 )
 def test_distance_to_the_agent_quantal_response(name, alpha, known):
-    """KL(iterate || solution), mean over information sets, at t = 1, 10, 100, ..., eta a tenth of alpha.
-
-    No probability of the solution counts as less than 1e-10, as in the authors' program.
-    """
-    game = load(name)
+    """At t = 1, 10, 100, ..."""
     tolerance = 1e-13 if known[-1] is None or known[-1] < 1e-6 else 1e-7
-    solution = np.maximum(agent_quantal_response(game, alpha, tolerance=tolerance).policy, 1e-10)
-    log_solution = np.log(np.where(game.legal, solution, 1.0))
-    times = [10**k for k in range(len(known))]
-
-    def one(policy, _):
-        q = action_values(game, policy).q
-        log_policy = jnp.log(jnp.where(game.legal, policy, 1.0))
-        after = jnp.exp(magnetic_step(log_policy, q, alpha / 10, alpha, None, game.legal)) * game.legal
-        log_after = jnp.log(jnp.where(game.legal, after, 1.0))
-        return after, jnp.mean(jnp.sum(after * (log_after - log_solution), axis=1))
-
-    with jrl.float64():
-        start = jnp.asarray(uniform_policy(game))
-        found = np.asarray(jax.jit(lambda p: jax.lax.scan(one, p, None, length=times[-1])[1])(start))
-    for t, value in zip(times, known, strict=True):
+    found = distances_to_agent_response(name, alpha, "current", 10 ** (len(known) - 1), tolerance)
+    for t, value in zip([10**k for k in range(len(known))], known, strict=True):
         if value is None:
             assert found[t - 1] < 1e-12
         else:
             assert found[t - 1] == pytest.approx(value, rel=2e-2 if value > 1e-6 else 5e-2), t
+
+
+def distances_to_agent_response(name, alpha, values, iterations, tolerance):
+    """KL(iterate || solution), mean over information sets, after each iteration, eta a tenth of alpha.
+
+    No probability of the solution counts as less than 1e-10, as in the authors' program.
+    """
+    env, game = jrl.make(f"game/{name}")
+    constant = {"step_size": alpha / 10, "temperature": alpha, "step_decay": 0.0, "temperature_decay": 0.0}
+    config = jrl.agents.MMDConfig(values=values, judge_every=iterations + 1, **constant)
+    solution = np.maximum(agent_quantal_response(game, alpha, tolerance=tolerance).policy, 1e-10)
+    log_solution = np.log(np.where(game.legal, solution, 1.0))
+    with jrl.float64():
+        agent = jrl.agents.mmd(env, game, config)
+
+        def one(state, step):
+            state, _ = agent.update(jax.random.key(0), state, step)
+            log_policy = jnp.log(jnp.where(game.legal, state.policy, 1.0))
+            return state, jnp.mean(jnp.sum(state.policy * (log_policy - log_solution), axis=1))
+
+        steps = jnp.arange(iterations)
+        return np.asarray(jax.jit(lambda state: jax.lax.scan(one, state, steps)[1])(agent.init(jax.random.key(0))))
+
+
+@known_answer("mirror_descent_search/variants")
+@pytest.mark.parametrize(
+    ("name", "values", "known"),
+    [
+        ("kuhn_poker", "current", (0.0310, 6.78e-6)),
+        ("kuhn_poker", "subgame", (0.0310, 6.78e-6)),
+        ("kuhn_poker", "belief", (0.0307, 6.38e-6)),
+        ("kuhn_poker", "opponent", (0.0306, 6.34e-6)),
+        ("dark_hex", "current", (0.00483, 1.51e-6)),
+        ("dark_hex", "subgame", (0.00483, 1.51e-6)),
+        ("dark_hex", "belief", (0.00477, 1.39e-6)),
+        ("dark_hex", "opponent", (0.00478, 1.38e-6)),
+    ],
+)
+def test_distances_of_variants(name, values, known):
+    found = at_iterations(distances_to_agent_response(name, 0.1, values, 5000, 1e-9), 1000, 5000)
+    # Half a unit of the last digit.
+    for value, answer in zip(found, known, strict=True):
+        assert float(f"{value:.3g}") == pytest.approx(answer)
 
 
 @known_answer("mirror_descent_search/one-step")

@@ -205,3 +205,4 @@ register_family("game", "jaxrl_suite.envs.game_env:make", "jaxrl_suite.envs.game
 register_family("board", "jaxrl_suite.envs.board_env:make", "jaxrl_suite.envs.board_env:IDS")
 register_family("pgx", "jaxrl_suite.envs.pgx_env:make")
 register_family("hanabi", "jaxrl_suite.envs.hanabi:make", "jaxrl_suite.envs.hanabi:IDS")
+register_family("robust", "jaxrl_suite.envs.robust_control:make", "jaxrl_suite.envs.robust_control:IDS")

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "nora": "nora_speed",
     "games": "games_speed",
     "hanabi": "hanabi_speed",
+    "worst-case": "worst_case_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

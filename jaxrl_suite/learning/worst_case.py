@@ -43,13 +43,13 @@ def returns_at(
         start: key -> memory. act: (key, memory, observation) -> (action, memory).
         max_steps: an episode that has not ended then is cut off there.
     """
-    keys = jax.random.split(key, episodes)
-    shape = (len(points), episodes)
+    keys, count = jax.random.split(key, episodes), len(points)
+    # One flat axis of all episodes, point by point: CPUs vectorise the last axis, and of episodes there may be one.
+    points = jnp.repeat(points, episodes, axis=0)
 
-    def over_all(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Of (key [E], point [N, d], the rest [N, E, ...])."""
-        by_episode = jax.vmap(lambda key, point, *rest: function(key, point, *rest), (0, None, 0))
-        return jax.vmap(by_episode, (None, 0, 0))
+    def shared(step: Any) -> jax.Array:
+        """The keys of a step: those of an episode are the same at all points."""
+        return jnp.tile(jax.vmap(jax.random.fold_in, (0, None))(keys, step), count)
 
     def begin(key: jax.Array, point: jax.Array) -> Any:
         key_start, key_reset = jax.random.split(key)
@@ -68,14 +68,13 @@ def returns_at(
 
     def play_step(loop: Any) -> Any:
         step, games, total, is_alive = loop
-        step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, step + 1)
-        games, reward, is_over = over_all(play)(step_keys, points, games)
+        games, reward, is_over = jax.vmap(play)(shared(step + 1), points, games)
         # What follows the end of an episode is played on unseen: cheaper than holding it still.
         return step + 1, games, total + jnp.where(is_alive, reward, 0.0), is_alive & ~is_over
 
-    games = jax.vmap(jax.vmap(begin, (0, None)), (None, 0))(jax.vmap(jax.random.fold_in, (0, None))(keys, 0), points)
-    loop = (jnp.int32(0), games, jnp.zeros(shape), jnp.ones(shape, bool))
-    return jax.lax.while_loop(is_running, play_step, loop)[2]
+    games = jax.vmap(begin)(shared(0), points)
+    loop = (jnp.int32(0), games, jnp.zeros(len(points)), jnp.ones(len(points), bool))
+    return jax.lax.while_loop(is_running, play_step, loop)[2].reshape(count, episodes)
 
 
 def worst_of(evaluate: Evaluate, points: jax.Array) -> WorstCase:

@@ -39,6 +39,8 @@ MODULES = {
     "mmd_sampled": "sampled_mmd",
     "cfr": "cfr",
     "deep_mmd": "deep_mmd",
+    "deep_iwocs": "deep_iwocs",
+    "adversarial_dqn": "robust_dqn",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -69,6 +71,9 @@ _CONFIGS = {
     "SampledMMDConfig": "sampled_mmd",
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
+    "DeepIWOCSConfig": "deep_iwocs",
+    "AdversarialDQNConfig": "robust_dqn",
+    "kernel_returns": "robust_dqn",
     "FixedConfig": "fixed",
     "SearchConfig": "search",
     "SearchState": "search",
@@ -86,10 +91,12 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "A2CConfig",
+    "AdversarialDQNConfig",
     "CFRConfig",
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
+    "DeepIWOCSConfig",
     "DeepMMDConfig",
     "DeepNORAConfig",
     "FiniteNORAConfig",
@@ -113,11 +120,13 @@ __all__ = [
     "SearchState",
     "SequenceFormMMDConfig",
     "a2c",
+    "adversarial_dqn",
     "agent_named",
     "baseline_only",
     "bpi_ucbvi",
     "budget_exploration",
     "cfr",
+    "deep_iwocs",
     "deep_mmd",
     "dope",
     "douhua",
@@ -128,6 +137,7 @@ __all__ = [
     "gorp",
     "judge_of",
     "judged",
+    "kernel_returns",
     "learn_hands",
     "learned_hands",
     "lsvi_ucb",
@@ -159,6 +169,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.cfr import CFRConfig, cfr
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.deep_iwocs import DeepIWOCSConfig, deep_iwocs
     from jaxrl_suite.agents.deep_mmd import DeepMMDConfig, deep_mmd
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.fixed import FixedConfig, first_action, table_play, uniform_play
@@ -177,6 +188,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn, kernel_returns
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form

@@ -8,6 +8,7 @@ The update's index is the same for all members, so learning before the start and
 skipped. The buffer is written and sampled without condition: a condition that it passed through would copy it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -111,6 +112,27 @@ class DQNState:
     observation: Any
 
 
+def q_network(env: Any, env_params: Any, config: DQNConfig) -> tuple[Network, Callable[[Any, Any], jax.Array]]:
+    """DQN's network, and values(params, observations [...]) -> [..., A], those of illegal actions the lowest."""
+    legal = legal_actions(env, env_params)
+    torso = torso_of(config, env.observation_space(env_params).shape)
+    network = Network(torso, int(env.action_space(env_params).n), 1.0)
+
+    def values(params: Any, observation: Any) -> jax.Array:
+        outputs: Any = network.apply(params, (), observation)
+        return among_legal(outputs[1], legal(observation))
+
+    return network, values
+
+
+def restarted(key: jax.Array, state: DQNState, params: Any, env: Any, env_params: Any, config: DQNConfig) -> DQNState:
+    """The state at the start of a run from these parameters of the network; of `state` only the shapes are used."""
+    observation, env_state = VectorEnv(env, config.num_envs, config.reset_pool).reset(key, env_params)
+    # Adam and the buffer begin at zero.
+    opt_state, buffer = jax.tree.map(jnp.zeros_like, (state.opt_state, state.buffer))
+    return DQNState(params, params, opt_state, buffer, env_state, observation)
+
+
 def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
     check_discrete("dqn", env, env_params)
 
@@ -119,17 +141,12 @@ def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
 def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
-    num_actions, legal = int(env.action_space(env_params).n), legal_actions(env, env_params)
-    torso = torso_of(config, env.observation_space(env_params).shape)
-    network = Network(torso, num_actions, 1.0)
+    legal = legal_actions(env, env_params)
+    network, q_values = q_network(env, env_params, config)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     steps_per_update = config.num_envs * config.train_frequency
     first_learning = max(config.learning_starts, config.batch_size)
     replay = replay_of(config)
-
-    def q_values(params: Any, observation: Any) -> jax.Array:
-        outputs: Any = network.apply(params, (), observation)
-        return among_legal(outputs[1], legal(observation))
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)

@@ -210,11 +210,14 @@ def unit_grid(dimensions: int, points: int, ends: str = "both") -> np.ndarray:
     return np.array(list(itertools.product(axis, repeat=dimensions)), np.float32)
 
 
-def make(id: str, ranges: Ranges | None = None, levels: int | None = None) -> tuple[RobustEnv, RobustParams]:
+def make(
+    id: str, ranges: Ranges | None = None, levels: int | None = None, randomness: float = 0.0
+) -> tuple[RobustEnv, RobustParams]:
     """The family `robust/ID`, and the parameters of its nominal kernel.
 
     Args:
         ranges: (low, high) of every uncertain parameter by name; None: the family's own.
+        randomness: as in `RobustParams`; 1 is domain randomisation.
         levels: if given, continuous actions become so many evenly spaced ones (`DiscretizedActions`).
 
     Raises:
@@ -231,7 +234,9 @@ def make(id: str, ranges: Ranges | None = None, levels: int | None = None) -> tu
     env = env if levels is None else DiscretizedActions(env, levels)
     robust = _robust(env, id, tuple(ranges))
     low, high = ({name: float(limits[end]) for name, limits in ranges.items()} for end in (0, 1))
-    return robust, robust.default_params.replace(low=low, high=high)
+    params = dataclasses.replace(robust.default_params, low=low, high=high, randomness=randomness)
+    robust.check_params(params)
+    return robust, params
 
 
 @functools.cache

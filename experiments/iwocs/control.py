@@ -21,6 +21,7 @@ LEARNER: dict[str, Any] = {
     "batch_size": 64,
     "buffer_size": 50_000,
     "learning_rate": 1e-3,
+    "anneal_learning_rate": True,
     "learning_starts": 1000,
     "target_period": 1000,
     "exploration_fraction": 0.3,
@@ -30,7 +31,9 @@ LEARNER: dict[str, Any] = {
 """DQN's, in all four: of this suite, tried on CartPole alone."""
 
 SEARCH: dict[str, Any] = {"population": 32, "generations": 6, "search_episodes": 2}
-BLOCK = 250
+UPDATES = {"smoke": 25, "cpu": 250, "full": 250}
+"""Of DQN in a block."""
+
 TASKS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "cartpole": ("robust/CartPole-v1", {}, (0.02, 0.05, 0.1, 0.2, 0.4)),
     "pendulum": ("robust/Pendulum-v1", {"levels": 5}, (0.05, 0.1, 0.2, 0.4, 0.8)),
@@ -49,7 +52,7 @@ SEEDS = {"smoke": 2, "cpu": 8, "full": 10}
 def trainings(task: str, scale: str) -> dict[str, Training]:
     """By name of the method."""
     env, options, thresholds = TASKS[task]
-    blocks, updates = BLOCKS[scale], BLOCK if scale != "smoke" else 25
+    blocks, updates = BLOCKS[scale], UPDATES[scale]
     total = (1 + KERNELS) * blocks
     by_blocks = LEARNER | SEARCH | {"total_updates": total, "block_updates": updates}
     iwocs = by_blocks | {"default_blocks": blocks, "kernels": KERNELS, "thresholds": thresholds}
@@ -110,7 +113,7 @@ def item(task: str, scale: str, title: str, notes: list[str]) -> Item:
             for column in MEASURES:
                 measure = functools.partial(score, column, scale, is_default)
                 cells.append(Cell(row, column, training.name, measure, digits=1))
-    total = (1 + KERNELS) * BLOCKS[scale] * BLOCK * LEARNER["num_envs"] * LEARNER["train_frequency"]
+    total = (1 + KERNELS) * BLOCKS[scale] * UPDATES[scale] * LEARNER["num_envs"] * LEARNER["train_frequency"]
     common = [
         f"{total:,} steps a seed; IWOCS: a quarter for the default policy, a quarter for each of {KERNELS} kernels; "
         "its best candidate by the search's worst return",

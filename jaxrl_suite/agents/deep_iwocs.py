@@ -81,6 +81,11 @@ class DeepIWOCSConfig(BlockConfig):
                 f"DeepIWOCSConfig.total_updates = {self.total_updates}: must be default_blocks = {self.default_blocks} "
                 f"and a multiple of kernels = {self.kernels}"
             )
+        if self.anneal_learning_rate and self.default_blocks != self.kernel_blocks:
+            raise ConfigError(
+                f"DeepIWOCSConfig.anneal_learning_rate = True: default_blocks = {self.default_blocks}: must be as "
+                f"many as a kernel's, {self.kernel_blocks}"
+            )
         rising = all(a < b for a, b in zip((0.0, *self.thresholds), self.thresholds, strict=False))
         if not self.thresholds or not rising:
             raise ConfigError(f"DeepIWOCSConfig.thresholds = {self.thresholds}: must be one or more, > 0 and rising")

@@ -22,7 +22,7 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
-from jaxrl_suite.learning.optimisation import clipped, gradient_step
+from jaxrl_suite.learning.optimisation import annealed, clipped, gradient_step
 from jaxrl_suite.learning.q_learning import (
     among_legal,
     check_discrete,
@@ -73,6 +73,7 @@ class DQNConfig:
         "huber", "of temporal differences: squared up to 1 and linear beyond, or squared",
         choices=("huber", "squared"),
     )  # fmt: skip
+    anneal_learning_rate: bool = static(False, "the step size falls linearly to zero over the budget")
     double: bool = static(False, "the online network chooses the next action, the target network judges it")
     hidden_sizes: tuple[int, ...] = static((64, 64), "widths of the hidden layers", source=SQIRL)
     activation: str = static("relu", "activation of the torso", source=SQIRL, choices=tuple(ACTIVATIONS))
@@ -166,8 +167,9 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         buffer = replay.add(state.buffer, experience)
         batches = jax.vmap(replay.sample, (None, 0))(buffer, jax.random.split(key_sample, config.gradient_steps))
         params, opt_state, diagnostics = jax.lax.cond(
-            after >= first_learning, learn, skip, state.params, state.opt_state, state.target_params, batches.experience
-        )
+            after >= first_learning, learn, skip,
+            state.params, state.opt_state, state.target_params, batches.experience, annealed(config, step),
+        )  # fmt: skip
         is_due = after // config.target_period > before // config.target_period
         target_params = jax.lax.cond(is_due, lambda: params, lambda: state.target_params)
         metrics |= diagnostics | {"exploration/epsilon": epsilon}
@@ -185,10 +187,10 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         carry, played = play(vector, env_params, choose, (env_state, observation), explored, inputs)
         return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
 
-    def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
-        """One gradient step a minibatch; `batches` is [gradient_steps, B]."""
+    def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience, rate: Any) -> Any:
+        """One gradient step a minibatch, `batches` is [gradient_steps, B]: parameters, optimiser's state, metrics."""
 
-        descend = gradient_step(loss, optimizer, config.learning_rate)
+        descend = gradient_step(loss, optimizer, rate)
 
         def one_batch(carry: tuple[Any, Any], batch: Experience) -> tuple[Any, Metrics]:
             params, opt_state = carry
@@ -200,7 +202,7 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         (params, opt_state), diagnostics = jax.lax.scan(one_batch, (params, opt_state), batches)
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
 
-    def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
+    def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience, rate: Any) -> Any:
         return params, opt_state, {"loss/td": jnp.full((), jnp.nan), "value/mean": jnp.full((), jnp.nan)}
 
     def loss(params: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:

@@ -195,6 +195,10 @@ def test_the_predictor_learns_what_its_kernel_does(history):
         ({"total_updates": 7}, r"total_updates = 7: must be default_blocks = 2 and a multiple of kernels = 2"),
         ({"total_updates": 2}, r"total_updates = 2: must be default_blocks"),
         ({"thresholds": (0.4, 0.1)}, r"thresholds = \(0.4, 0.1\): must be one or more, > 0 and rising"),
+        (
+            {"total_updates": 8, "anneal_learning_rate": True},
+            r"anneal_learning_rate = True: default_blocks = 2: must be as many as a kernel's, 3",
+        ),
         ({"thresholds": ()}, r"thresholds = \(\): must be one or more"),
         ({"search": "random"}, r"search = 'random': must be one of cma, grid"),
         ({"population": 3}, r"population = 3: must be >= 4"),

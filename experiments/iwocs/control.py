@@ -17,18 +17,19 @@ from jaxrl_suite.reproduction import Cell, Item, Training
 LEARNER: dict[str, Any] = {
     "num_envs": 8,
     "train_frequency": 4,
-    "gradient_steps": 4,
-    "batch_size": 64,
-    "buffer_size": 50_000,
+    "gradient_steps": 2,
+    "batch_size": 128,
+    "buffer_size": 100_000,
     "learning_rate": 1e-3,
     "anneal_learning_rate": True,
     "learning_starts": 1000,
-    "target_period": 1000,
+    "target_period": 8000,
     "exploration_fraction": 0.3,
     "final_epsilon": 0.05,
     "double": True,
 }
-"""DQN's, in all four: of this suite, tried on CartPole alone."""
+"""DQN's, in all: this suite's own. Step size and target period chosen by training returns of plain DQN on CartPole,
+nominal and randomised: with a target copied eight times as often all of them collapse."""
 
 SEARCH: dict[str, Any] = {"population": 32, "generations": 6, "search_episodes": 2}
 UPDATES = {"smoke": 25, "cpu": 250, "full": 250}
@@ -40,7 +41,7 @@ TASKS: dict[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
 }
 """Environment, its options, and the thresholds of IWOCS, which are in the units of its observations."""
 
-BLOCKS = {"smoke": 1, "cpu": 12, "full": 40}
+BLOCKS = {"smoke": 1, "cpu": 8, "full": 24}
 """Of the default policy, and of each of three kernels."""
 
 KERNELS = 3
@@ -67,6 +68,8 @@ def trainings(task: str, scale: str) -> dict[str, Training]:
     }
     if scale == "smoke":
         found = {name: found[name] for name in ("nominal DQN", "IWOCS")}
+    if scale == "cpu":
+        found = {name: found[name] for name in list(found)[:4]}
     return {
         name: Training(f"{task}-{slug(name)}", agent, env, config, SEEDS[scale], every, options)
         for name, (agent, config, options, every) in found.items()
@@ -120,7 +123,7 @@ def item(task: str, scale: str, title: str, notes: list[str]) -> Item:
         f"greedy policies, {POINTS[scale]} points an axis, {EPISODES[scale]} episodes a point, the same starts for "
         "all; the worst is the least mean over these episodes; without upper ends: the paper's grid",
         "deviations: DQN for SAC, a predictor of its own, thresholds in units of the task; smaller searches (192 "
-        "candidates a threshold, two episodes each), the paper's grid of 100 kernels in IWOCS, grid",
+        "candidates a threshold, two episodes each)",
         "adversarial DQN: RARL's alternation with a kernel found by search; this suite's own",
     ]
     return Item(task, title, list(trained.values()), cells, 5, notes + common, functools.partial(maps, task, scale))

@@ -7,6 +7,7 @@ from jaxrl_suite.reproduction.loading import import_file
 
 HERE = Path(__file__).parent
 tabular = import_file(HERE / "tabular.py", "jaxrl_experiments_iwocs_tabular")
+control = import_file(HERE / "control.py", "jaxrl_experiments_iwocs_control")
 
 EXPERIMENT = Experiment(
     "iwocs",
@@ -17,6 +18,7 @@ EXPERIMENT = Experiment(
     {
         "windy-walk": tabular.windy,
         "certificates": tabular.certificates,
-        # Control with uncertain physics: `control = import_file(HERE / "control.py", ...)`, its items here.
+        "cartpole": control.cartpole,
+        "pendulum": control.pendulum,
     },
 )

@@ -41,6 +41,8 @@ MODULES = {
     "deep_mmd": "deep_mmd",
     "iwocs": "iwocs",
     "nfsp": "nfsp",
+    "deep_iwocs": "deep_iwocs",
+    "adversarial_dqn": "robust_dqn",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -72,6 +74,9 @@ _CONFIGS = {
     "CFRConfig": "cfr",
     "DeepMMDConfig": "deep_mmd",
     "NFSPConfig": "nfsp",
+    "DeepIWOCSConfig": "deep_iwocs",
+    "AdversarialDQNConfig": "robust_dqn",
+    "kernel_returns": "robust_dqn",
     "FixedConfig": "fixed",
     "IWOCSConfig": "iwocs",
     "SearchConfig": "search",
@@ -90,10 +95,12 @@ _CONFIGS = {
 __all__ = [
     "MODULES",
     "A2CConfig",
+    "AdversarialDQNConfig",
     "CFRConfig",
     "ConservativeConfig",
     "DOUHUAConfig",
     "DQNConfig",
+    "DeepIWOCSConfig",
     "DeepMMDConfig",
     "DeepNORAConfig",
     "FiniteNORAConfig",
@@ -119,11 +126,13 @@ __all__ = [
     "SearchState",
     "SequenceFormMMDConfig",
     "a2c",
+    "adversarial_dqn",
     "agent_named",
     "baseline_only",
     "bpi_ucbvi",
     "budget_exploration",
     "cfr",
+    "deep_iwocs",
     "deep_mmd",
     "dope",
     "douhua",
@@ -135,6 +144,7 @@ __all__ = [
     "iwocs",
     "judge_of",
     "judged",
+    "kernel_returns",
     "learn_hands",
     "learned_hands",
     "lsvi_ucb",
@@ -167,6 +177,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.cfr import CFRConfig, cfr
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
+    from jaxrl_suite.agents.deep_iwocs import DeepIWOCSConfig, deep_iwocs
     from jaxrl_suite.agents.deep_mmd import DeepMMDConfig, deep_mmd
     from jaxrl_suite.agents.dqn import DQNConfig, dqn
     from jaxrl_suite.agents.fixed import FixedConfig, first_action, table_play, uniform_play
@@ -187,6 +198,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn, kernel_returns
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form

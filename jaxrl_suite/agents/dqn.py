@@ -8,6 +8,7 @@ The update's index is the same for all members, so learning before the start and
 skipped. The buffer is written and sampled without condition: a condition that it passed through would copy it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -20,7 +21,7 @@ from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.learning.networks import ACTIVATIONS, TORSOS, Network, check_hidden_sizes, torso_of
-from jaxrl_suite.learning.optimisation import clipped
+from jaxrl_suite.learning.optimisation import annealed, clipped
 from jaxrl_suite.learning.q_learning import (
     among_legal,
     check_discrete,
@@ -68,6 +69,7 @@ class DQNConfig:
         "huber", "of temporal differences: squared up to 1 and linear beyond, or squared",
         choices=("huber", "squared"),
     )  # fmt: skip
+    anneal_learning_rate: bool = static(False, "the step size falls linearly to zero over the budget")
     double: bool = static(False, "the online network chooses the next action, the target network judges it")
     hidden_sizes: tuple[int, ...] = static((64, 64), "widths of the hidden layers", source=SQIRL)
     activation: str = static("relu", "activation of the torso", source=SQIRL, choices=tuple(ACTIVATIONS))
@@ -95,6 +97,27 @@ class DQNState:
     observation: Any
 
 
+def q_network(env: Any, env_params: Any, config: DQNConfig) -> tuple[Network, Callable[[Any, Any], jax.Array]]:
+    """DQN's network, and values(params, observations [...]) -> [..., A], those of illegal actions the lowest."""
+    legal = legal_actions(env, env_params)
+    torso = torso_of(config, env.observation_space(env_params))
+    network = Network(torso, int(env.action_space(env_params).n), 1.0)
+
+    def values(params: Any, observation: Any) -> jax.Array:
+        outputs: Any = network.apply(params, (), observation)
+        return among_legal(outputs[1], legal(observation))
+
+    return network, values
+
+
+def restarted(key: jax.Array, state: DQNState, params: Any, env: Any, env_params: Any, config: DQNConfig) -> DQNState:
+    """The state at the start of a run from these parameters of the network; of `state` only the shapes are used."""
+    observation, env_state = VectorEnv(env, config.num_envs, config.reset_pool).reset(key, env_params)
+    # Adam and the buffer begin at zero.
+    opt_state, buffer = jax.tree.map(jnp.zeros_like, (state.opt_state, state.buffer))
+    return DQNState(params, params, opt_state, buffer, env_state, observation)
+
+
 def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
     check_discrete("dqn", env, env_params)
 
@@ -103,19 +126,12 @@ def _check(env: Any, env_params: Any, config: DQNConfig) -> None:
 def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
     """DQN on `env`. One update is `train_frequency` steps of all environments, then `gradient_steps` minibatches."""
     vector = VectorEnv(env, config.num_envs, config.reset_pool)
-    num_actions, legal = int(env.action_space(env_params).n), legal_actions(env, env_params)
-    torso = torso_of(config, env.observation_space(env_params))
-    network = Network(torso, num_actions, 1.0)
+    legal = legal_actions(env, env_params)
+    network, q_values = q_network(env, env_params, config)
     optimizer = clipped(config.max_grad_norm, optax.scale_by_adam(eps=1e-8))
     steps_per_update = config.num_envs * config.train_frequency
     first_learning = max(config.learning_starts, config.batch_size)
     replay = replay_of(config)
-
-    def q_values(params: Any, observation: Any) -> jax.Array:
-        outputs: Any = network.apply(params, (), observation)
-        return among_legal(outputs[1], legal(observation))
-
-    learn = td_learner(q_values, optimizer, config.learning_rate, config)
 
     def init(key: jax.Array) -> DQNState:
         key_env, key_network = jax.random.split(key)
@@ -135,8 +151,9 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         buffer = replay.add(state.buffer, experience)
         batches = jax.vmap(replay.sample, (None, 0))(buffer, jax.random.split(key_sample, config.gradient_steps))
         params, opt_state, diagnostics = jax.lax.cond(
-            after >= first_learning, learn, skip, state.params, state.opt_state, state.target_params, batches.experience
-        )
+            after >= first_learning, learn, skip,
+            state.params, state.opt_state, state.target_params, batches.experience, annealed(config, step),
+        )  # fmt: skip
         is_due = after // config.target_period > before // config.target_period
         target_params = jax.lax.cond(is_due, lambda: params, lambda: state.target_params)
         metrics |= diagnostics | {"exploration/epsilon": epsilon}
@@ -154,7 +171,11 @@ def dqn(env: Any, env_params: Any, config: DQNConfig) -> Agent:
         carry, played = play(vector, env_params, choose, (env_state, observation), explored, inputs)
         return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
 
-    def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience) -> tuple[Any, Any, Metrics]:
+    def learn(params: Any, opt_state: Any, target_params: Any, batches: Experience, rate: Any) -> Any:
+        """One gradient step a minibatch, `batches` is [gradient_steps, B]: parameters, optimiser's state, metrics."""
+        return td_learner(q_values, optimizer, rate, config)(params, opt_state, target_params, batches)
+
+    def skip(params: Any, opt_state: Any, target_params: Any, batches: Experience, rate: Any) -> Any:
         return params, opt_state, {"loss/td": jnp.full((), jnp.nan), "value/mean": jnp.full((), jnp.nan)}
 
     def start(key: jax.Array, state: DQNState) -> Any:

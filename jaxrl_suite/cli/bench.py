@@ -18,6 +18,7 @@ BENCHMARKS = {
     "hanabi": "hanabi_speed",
     "search": "search_speed",
     "robust": "robust_speed",
+    "worst-case": "worst_case_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 
-MODULES = ("jaxrl_suite.envs.robust_tabular",)
+MODULES = ("jaxrl_suite.envs.robust_tabular", "jaxrl_suite.envs.robust_control")
 
 FAMILIES = {id: family for name in MODULES for id, family in importlib.import_module(name).FAMILIES.items()}
 

@@ -176,3 +176,41 @@ class EpisodeStatistics(BaseEnv, metaclass=OnePerArguments):
         counted = StatisticsState(inner, state.episode_return + reward, state.episode_length + 1)
         info = {**info, "episode_return": counted.episode_return, "episode_length": counted.episode_length}
         return observation, counted, reward, terminated, truncated, info
+
+
+class DiscretizedActions(BaseEnv, metaclass=OnePerArguments):
+    """Evenly spaced actions instead of a continuous one: action k of K is low + k (high - low) / (K - 1).
+
+    Parameters are those of the wrapped environment, whose action must be one number.
+
+    Raises:
+        ConfigError: for another space of actions, or less than two levels.
+    """
+
+    def __init__(self, env: BaseEnv, levels: int):
+        space = env.action_space(env.default_params)
+        if hasattr(space, "n") or tuple(getattr(space, "shape", ())) != (1,):
+            raise ConfigError(f"discretized actions: {env.id} has {space}: must have one continuous action")
+        if isinstance(levels, bool) or not isinstance(levels, int) or levels < 2:
+            raise ConfigError(f"discretized actions: levels = {levels!r}: must be a whole number >= 2")
+        self.env, self.levels = env, levels
+        self.id, self.default_params = f"{env.id}+levels({levels})", env.default_params
+
+    def observation_space(self, params: Any) -> Any:
+        return self.env.observation_space(params)
+
+    def action_space(self, params: Any) -> Any:
+        from gymnax.environments import spaces
+
+        return spaces.Discrete(self.levels)
+
+    def _params_template(self) -> Any:
+        return self.env._params_template()
+
+    def _reset(self, key: jax.Array, params: Any) -> tuple[Any, Any]:
+        return self.env.reset(key, params)
+
+    def _advance(self, key: jax.Array, state: Any, action: Any, params: Any) -> tuple[Any, ...]:
+        space = self.env.action_space(params)
+        share = jnp.asarray(action, jnp.float32) / (self.levels - 1)
+        return self.env.advance(key, state, jnp.reshape((1.0 - share) * space.low + share * space.high, (1,)), params)

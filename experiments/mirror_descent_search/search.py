@@ -166,7 +166,8 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
             name = players.slug(game, opponent, str(seat))
             config = RESPONSE | {"total_updates": STEPS[scale] // RESPONSE["num_envs"]}
             options = {"game": game, "opponent": opponent, "seat": seat}
-            trained = Training(name, "dqn", "seat/board", config, 5, 100, options)
+            waits = opponent not in (*players.FIXED, players.SEARCHING)
+            trained = Training(name, "dqn", "seat/board", config, 5, 100, options, waits=waits)
             trainings.append(trained)
             names.append(name)
         printed = published["approximate-exploitability"][game].get(opponent)

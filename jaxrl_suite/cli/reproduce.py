@@ -47,7 +47,8 @@ def _check(items: Sequence[Any]) -> None:
 
     for item in items:
         for training in item.trainings:
-            agent_of(training)
+            if not training.waits:
+                agent_of(training)
 
 
 def _reproduce(experiment: Any, item: Any, values: Any, folder: Path, made_with: dict[str, Any]) -> None:

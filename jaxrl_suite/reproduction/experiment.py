@@ -52,7 +52,8 @@ class Training:
     agent's config, and arguments of `make`. seeds: how many. record_every: episodes or updates a record. judge_every:
     if positive, so many updates apart the greedy policy is evaluated exactly (`agents.judged`); stops: a seed ends once
     it is judged to have solved its task. quick_compile: as in the runner's `Options`. grid: if any, the training is a
-    sweep over all combinations, one program; arrays of its run have the axes [setting, seed, record].
+    sweep over all combinations, one program; arrays of its run have the axes [setting, seed, record]. waits: its
+    environment is made of what another training found, so making it may train that first.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Training:
     stops: bool = False
     quick_compile: bool = False
     grid: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+    waits: bool = False
 
 
 class Estimate(NamedTuple):

@@ -11,9 +11,12 @@ os.environ.setdefault("NPROC", "2")
 # Tests compile much and compute little: a third of the time for the same numbers to rounding.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=1"
 
+import jax
+import pytest
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_constants_of_other_files():
-    """JAX remembers constants by identity, in the precision that it saw them in first: games are shared between files."""
+    """JAX remembers constants by identity, in the precision it saw them in first, and files share games."""
     yield
     jax.clear_caches()

@@ -43,26 +43,17 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from jaxrl_suite.training.provenance import provenance
 
-    made_with, rows = provenance(), []
-    for pair in range(arguments.pairs):
-        for variant in arguments.variants:
-            options = {"variants": variant, "games": arguments.games, "steps": arguments.steps}
-            for worker in WORKERS:
-                about = {"pair": pair, "worker": worker, **options}
-                rows.append(about | paired.measure(__file__, worker, options))
+    made_with, size = provenance(), {"games": arguments.games, "steps": arguments.steps}
+    cases = [{"variants": variant, **size} for variant in arguments.variants]
+    rows = paired.in_turns(__file__, WORKERS, arguments.pairs, cases)
     found = {variant: summary([row for row in rows if row["variants"] == variant]) for variant in arguments.variants}
     paired.write(arguments.out, {"provenance": made_with, "notes": NOTES, "summary": found, "rows": rows})
     return 0
 
 
 def summary(rows: list[dict]) -> dict:
-    found: dict = {}
-    for worker in WORKERS:
-        of = [row for row in rows if row["worker"] == worker]
-        found[worker] = {name: paired.spread(row[name] for row in of) for name in ("rate", "compile_seconds")}
-        found[worker]["peak_rss_bytes"] = paired.spread(row["peak_rss_bytes"] for row in of)["median"]
-    found["ours over jaxmarl"] = paired.ratio(rows, "ours", "jaxmarl", "rate")
-    return found
+    found = paired.of_workers(rows, WORKERS, ("rate", "compile_seconds"))
+    return found | {"ours over jaxmarl": paired.ratio(rows, "ours", "jaxmarl", "rate")}
 
 
 def ours(variant: str):

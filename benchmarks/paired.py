@@ -16,6 +16,26 @@ def measure(script: str, worker: str, options: dict[str, Any]) -> dict[str, Any]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
+def in_turns(script: str, workers: Iterable[str], pairs: int, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of so many pairs: each worker once for each case, which is its options."""
+    return [
+        {"pair": pair, "worker": worker, **options} | measure(script, worker, options)
+        for pair in range(pairs)
+        for options in cases
+        for worker in workers
+    ]
+
+
+def of_workers(rows: list[dict[str, Any]], workers: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
+    """By worker: spreads of these measurements, and the median of the memory that it took."""
+    found: dict[str, Any] = {}
+    for worker in workers:
+        of = [row for row in rows if row["worker"] == worker]
+        found[worker] = {name: spread(row[name] for row in of) for name in names}
+        found[worker]["peak_rss_bytes"] = spread(row["peak_rss_bytes"] for row in of)["median"]
+    return found
+
+
 def spread(values: Iterable[float]) -> dict[str, float]:
     found = list(values)
     return {"median": statistics.median(found), "min": min(found), "max": max(found)}

@@ -125,18 +125,19 @@ def hanabi(arguments: argparse.Namespace) -> dict:
     import jaxrl_suite as jrl
     from jaxrl_suite.agents import HandConfig, PPOConfig, SearchConfig, SearchState, learned_hands, ppo, searcher
     from jaxrl_suite.agents.learned_hands import untrained
+    from jaxrl_suite.agents.memoryless import play_by
     from jaxrl_suite.envs.hanabi_rules import PLAY, move_table
 
     env, params = jrl.make(f"hanabi/{arguments.variant}")
     network = ppo(env, params, PPOConfig(num_envs=4, hidden_sizes=UNITS, activation="relu"))
     is_play = jnp.asarray(move_table(env.rules)[:, 0] == PLAY)
 
-    def policy(state, memory, observation):
-        probabilities, memory = network.info.policy(state, memory, observation)
-        weights = jnp.where(is_play, 1e-3, 1.0) * probabilities
-        return weights / jnp.sum(weights), memory
+    def probabilities(state, observation):
+        weights = jnp.where(is_play, 1e-3, 1.0) * network.info.policy(state, (), observation)[0]
+        return weights / jnp.sum(weights)
 
-    blueprint = network._replace(info=dataclasses.replace(network.info, policy=policy))
+    play = play_by(probabilities)
+    blueprint = network._replace(act=play.act, info=dataclasses.replace(network.info, policy=play.policy))
     hands, actions = HandConfig(), env.rules.num_actions
     config = SearchConfig(num_particles=arguments.rollouts // actions)
     mine = searcher(blueprint, config, learned_hands(hands))
@@ -154,9 +155,8 @@ def hanabi(arguments: argparse.Namespace) -> dict:
         started = time.perf_counter()
         jax.block_until_ready(program(key, state, observation))
         seconds.append(time.perf_counter() - started)
-    length = float(
-        jrl.evaluate(blueprint_player(blueprint), state_of(state), seeds=[0], episodes=200, greedy=False).lengths.mean()
-    )
+    alone = jax.tree.map(lambda x: x[None], state.blueprint)
+    length = float(jrl.evaluate(blueprint, alone, seeds=[0], episodes=200, greedy=False).lengths.mean())
     sizes = (env.size, *UNITS, actions)
     flops = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) * length * config.num_particles * actions
     return {
@@ -167,24 +167,6 @@ def hanabi(arguments: argparse.Namespace) -> dict:
         "compile_seconds": compiled,
         "device": device(),
     }
-
-
-def blueprint_player(blueprint):
-    """The blueprint as it plays in rollouts: by its policy."""
-    import jax
-    import jax.numpy as jnp
-
-    def act(key, state, memory, observation, greedy):
-        probabilities, memory = blueprint.info.policy(state, memory, observation)
-        return jax.random.categorical(key, jnp.log(probabilities)).astype(jnp.int32), memory
-
-    return blueprint._replace(act=act)
-
-
-def state_of(state):
-    import jax
-
-    return jax.tree.map(lambda x: x[None], state.blueprint)
 
 
 def compile_of(function, *arguments):

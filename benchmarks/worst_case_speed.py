@@ -45,23 +45,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from jaxrl_suite.training.provenance import provenance
 
-    made_with, rows = provenance(), []
-    for pair in range(arguments.pairs):
-        for task in arguments.tasks:
-            for worker in WORKERS:
-                about = {"pair": pair, "worker": worker, "task": task}
-                rows.append(about | paired.measure(__file__, worker, {"tasks": task}))
-    found = {task: summary([row for row in rows if row["task"] == task]) for task in arguments.tasks}
+    made_with, cases = provenance(), [{"tasks": task} for task in arguments.tasks]
+    rows = paired.in_turns(__file__, WORKERS, arguments.pairs, cases)
+    found = {task: summary([row for row in rows if row["tasks"] == task]) for task in arguments.tasks}
     paired.write(arguments.out, {"provenance": made_with, "notes": NOTES, "summary": found, "rows": rows})
     return 0
 
 
 def summary(rows: list[dict]) -> dict:
-    found: dict = {}
-    for worker in WORKERS:
-        of = [row for row in rows if row["worker"] == worker]
-        found[worker] = {name: paired.spread(row[name] for row in of) for name in ("seconds", "compile_seconds")}
-        found[worker]["peak_rss_bytes"] = paired.spread(row["peak_rss_bytes"] for row in of)["median"]
+    found = paired.of_workers(rows, WORKERS, ("seconds", "compile_seconds"))
     found["one call over one by one"] = paired.ratio(rows, "one-call", "one-by-one", "rate")
     found["worst returns"] = sorted({round(row["value"], 2) for row in rows})
     return found

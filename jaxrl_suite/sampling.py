@@ -1,6 +1,7 @@
-"""Drawing from a finite distribution, for environments and learners alike."""
+"""Drawing from a finite distribution, and points of a box, for environments and learners alike."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,3 +31,8 @@ def sample_index(probabilities: jax.Array, uniform: jax.Array) -> jax.Array:
     for i, (probability, sum_before) in enumerate(zip(columns, before, strict=True)):
         index = jnp.where((probability > 0) & (sum_before <= uniform * total), jnp.int32(i), index)
     return index
+
+
+def between(low: Any, high: Any, share: Any) -> jax.Array:
+    """The point of the box at `share` in [0, 1]^d of its sides: [..., d]. Never outside, and exact at both ends."""
+    return jnp.clip((1.0 - share) * low + share * high, low, high)

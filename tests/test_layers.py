@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "jaxrl_suite"
 ALLOWED = {
     "errors": set(),
     "lazy": set(),
+    "lookup": {"errors"},
     "precision": {"errors"},
     "rows": {"errors"},
     "sampling": set(),
@@ -18,8 +19,8 @@ ALLOWED = {
     "config": {"errors"},
     "agent": {"errors", "config"},
     "learning": {"agent", "config", "errors", "precision", "sampling", "selection"},
-    "games": {"errors", "lazy"},
-    "envs": {"agent", "config", "errors", "games", "precision", "rows", "sampling", "selection", "lazy"},
+    "games": {"errors", "lazy", "lookup"},
+    "envs": {"agent", "config", "errors", "games", "lookup", "precision", "rows", "sampling", "selection", "lazy"},
     "solvers": {"agent", "config", "errors", "games", "precision", "rows", "sampling", "selection", "lazy"},
     "agents": {
         "agent",

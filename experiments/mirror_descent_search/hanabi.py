@@ -1,6 +1,7 @@
 """Search in Hanabi: a small game with exact beliefs, by step size; the paper's two games with learned ones."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,8 +10,10 @@ import numpy as np
 
 import jaxrl_suite
 from jaxrl_suite.agents import HandConfig, SearchConfig, SearchState, exact_hands, learn_hands, learned_hands, search
-from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.reproduction import Cell, Item, Target, Training
+from jaxrl_suite.reproduction.loading import import_file
+
+players = import_file(Path(__file__).parent / "opponents.py", "jaxrl_experiments_mirror_descent_search_opponents")
 
 STEP_SIZES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 PARTICLES, GAMES, SEEDS = 50, 100, 5
@@ -70,14 +73,8 @@ def returns_of(agent: Any, state: Any, seat: int | None, run: Any) -> np.ndarray
     """[seed, game], of the agent in one seat, with its seed's blueprint in the other, or in both."""
     if seat is None:
         return jaxrl_suite.evaluate(agent, state, seeds=run.seeds, episodes=GAMES).returns
-    seated = SeatedEnv(run.agent.info.env, run.agent, seat, greedy=True)
-    found = []
-    for index, seed in enumerate(run.seeds):
-        mine = jax.tree.map(lambda x: x[index : index + 1], state)  # noqa: B023
-        other = jax.tree.map(lambda x: x[index], run.state)  # noqa: B023
-        where = {"env": seated, "env_params": seated.wrap_params(run.agent.info.env_params, other)}
-        found.append(jaxrl_suite.evaluate(agent, mine, seeds=[seed], episodes=GAMES, **where).returns[0])
-    return np.stack(found)
+    mine, theirs = players.Player(agent, state), players.Player(run.agent, run.state)
+    return players.seated_returns(mine, theirs, seat, run.seeds, GAMES, greedy=True, theirs_greedy=True)
 
 
 PAPERS = {"5-card 8-hint": "hanabi/standard", "7-card 4-hint": "hanabi/7-card-4-hint"}

@@ -4,13 +4,9 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-import jaxrl_suite
 from jaxrl_suite.agents import SearchConfig
-from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.reproduction import Cell, Item, Target, Training
 from jaxrl_suite.reproduction.loading import import_file
 
@@ -74,14 +70,6 @@ def against(game: str, opponent: str, config: SearchConfig | None, games: int, r
     mine = players.Player(run.agent, run.state)
     if config is not None:
         mine = players.searching(run.agent, run.state, config)
-    theirs, env, params = players.player_of(game, opponent), run.agent.info.env, run.agent.info.env_params
-    found = np.zeros((2, len(run.seeds)))
-    for seat in (0, 1):
-        seated = SeatedEnv(env, theirs.agent, seat)
-        for index, seed in enumerate(run.seeds):
-            one = jax.tree.map(lambda x: jnp.asarray(x[index : index + 1]), mine.states)  # noqa: B023
-            other = jax.tree.map(lambda x: jnp.asarray(x[index]), theirs.states)  # noqa: B023
-            where = {"env": seated, "env_params": seated.wrap_params(params, other)}
-            played = jaxrl_suite.evaluate(mine.agent, one, seeds=[seed], episodes=games, greedy=False, **where)
-            found[seat, index] = played.returns.mean()
-    return 100 * found.mean(axis=0)
+    theirs = players.player_of(game, opponent)
+    found = [players.seated_returns(mine, theirs, seat, run.seeds, games, greedy=False) for seat in (0, 1)]
+    return 100 * np.mean(found, axis=(0, 2))

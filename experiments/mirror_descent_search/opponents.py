@@ -1,4 +1,5 @@
-"""Players of the 3 x 3 games: those that learn nothing, those that learned by playing themselves, those that search."""
+"""Players of the 3 x 3 games, those that learn nothing, that learned by playing themselves, and that search; and games
+between players."""
 
 import functools
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import jaxrl_suite
 from jaxrl_suite.agents import SearchConfig, SearchState, first_action, search, uniform_play
@@ -38,7 +40,7 @@ KEPT = RUNS / "reproduce" / "mirror_descent_search" / "trainings"
 
 
 class Player(NamedTuple):
-    """agent, and its states of `SEEDS` seeds."""
+    """agent, and its states, a seed each."""
 
     agent: Any
     states: Any
@@ -81,9 +83,24 @@ FIXED: dict[str, Callable[..., Any]] = {FIRST: first_action, UNIFORM: uniform_pl
 
 def searching(blueprint: Any, states: Any, config: SearchConfig) -> Player:
     """The same player, searching."""
-    every = jnp.full(SEEDS, 1.0)
+    every = jnp.ones(len(jax.tree.leaves(states)[0]))
     state = SearchState(states, config.step_size * every, config.temperature * every)
     return Player(search(blueprint, config), state)
+
+
+def seated_returns(
+    mine: Player, theirs: Player, seat: int, seeds: Any, episodes: int, greedy: bool, theirs_greedy: bool = False
+) -> np.ndarray:
+    """[seed, game], of one player in a seat against another in the rest, seed against seed."""
+    env, params = mine.agent.info.env, mine.agent.info.env_params
+    seated, found = SeatedEnv(env, theirs.agent, seat, greedy=theirs_greedy), []
+    for index, seed in enumerate(seeds):
+        one = jax.tree.map(lambda x: jnp.asarray(x[index : index + 1]), mine.states)  # noqa: B023
+        other = jax.tree.map(lambda x: jnp.asarray(x[index]), theirs.states)  # noqa: B023
+        where = {"env": seated, "env_params": seated.wrap_params(params, other)}
+        played = jaxrl_suite.evaluate(mine.agent, one, seeds=[seed], episodes=episodes, greedy=greedy, **where)
+        found.append(played.returns[0])
+    return np.stack(found)
 
 
 def from_a_seat(id: str, game: str, opponent: str, seat: int) -> tuple[Any, Any]:

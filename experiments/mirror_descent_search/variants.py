@@ -153,7 +153,7 @@ POLICIES = 20_000
 def tiny_hanabi(known: dict[str, Any], scale: str) -> Item:
     """Simultaneous exact steps of mirror descent in six games with a common payoff: what one gains, and how often
     it loses."""
-    names, count = (TINY[:1], 200) if scale == "smoke" else (TINY, POLICIES)
+    names, count = (TINY[:1], 1000) if scale == "smoke" else (TINY, POLICIES)
     trainings, cells = [], []
     for name in names:
         answers = known["tiny-hanabi"][name]

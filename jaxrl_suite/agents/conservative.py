@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics
-from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, offline_start, own_copy, prepare
+from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, offline_start, prepare
 from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.learning.tabular import Episode, add_episode, empirical, play_episode, staged
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation
 
 VIOLATION = 1e-12
@@ -64,7 +65,7 @@ def conservative_agent(
         choose: (bounds, threshold, memory, uniform in [0, 1)) -> Choice.
         first_memory: what `choose` remembers at the start.
     """
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
 
     def init(key: jax.Array) -> ConservativeState:
         counts, task = offline_start(key, mdp, config, prepare(mdp, config))

@@ -54,15 +54,6 @@ class Task(NamedTuple):
     best: jax.Array
 
 
-def own_copy(mdp: Any) -> Any:
-    """The MDP for an agent to close over.
-
-    JAX 0.11 remembers the NumPy constants of a float64 program by identity, and would hand them to a float32 program
-    that gets the same array as an argument: the environment's own are kept out of it.
-    """
-    return jax.tree.map(lambda x: x if isinstance(x, jax.core.Tracer) else np.array(x), mdp)
-
-
 def baseline_policy(mdp: Any, action_values: jax.Array, config: ConservativeConfig) -> jax.Array:
     """pi^b, [H, S, A], from exact optimal action values [H, S, A] where it depends on them."""
     if config.baseline_policy is not None:

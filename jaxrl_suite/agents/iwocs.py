@@ -23,13 +23,13 @@ import numpy as np
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
-from jaxrl_suite.agents.conservative_task import own_copy
 from jaxrl_suite.agents.memoryless import play_by
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.observations import state_number
 from jaxrl_suite.envs.robust_tabular import KernelMDP
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.tabular import TIE
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.rows import TOLERANCE
 from jaxrl_suite.sampling import sample_index
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
@@ -176,7 +176,7 @@ def rollout_values(key: jax.Array, mdp: Any, policy: jax.Array, rollouts: int, s
 @agent_factory("iwocs", IWOCSConfig, check=check_task)
 def iwocs(env: Any, env_params: Any, config: IWOCSConfig) -> Agent:
     """IWOCS: one update is one iteration of the outer loop."""
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
     is_shared = config.nature == "kernels" and not mdp.is_rectangular
 
     def start_value(values: jax.Array) -> jax.Array:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.agent import Metrics
-from jaxrl_suite.agents.conservative_task import own_copy
 from jaxrl_suite.envs.linear_features import LinearFeatures
 from jaxrl_suite.envs.recorded import Episodes, check_shows_number, horizon_of, play_recorded
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
 
@@ -85,6 +85,6 @@ def exact_metrics(env_params: Any, policy_of: Callable[[Any], jax.Array], state:
     """Exact value and regret of the policy that is about to be played, where the MDP is a table; else nothing."""
     if not isinstance(env_params, TabularMDP):
         return {}
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
     best, value = value_iteration(mdp).start_value, policy_evaluation(mdp, policy_of(state)).start_value
     return {"value/policy": value, "regret": best - value}

@@ -16,11 +16,12 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.conservative import act, first_episode, judgement
-from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check_task, counts_shape, own_copy, prepare
+from jaxrl_suite.agents.conservative_task import ConservativeConfig, Task, check_task, counts_shape, prepare
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.tabular import add_episode, empirical, episode_uniforms, play_episode, staged
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.solvers import occupancy
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation
 
@@ -194,7 +195,7 @@ def _as_policy(occupancy: np.ndarray) -> np.ndarray:
 
 
 def _agent(factory: Any, env: Any, env_params: Any, config: LinearProgramConfig, solve: Solve) -> Agent:
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
 
     @jax.jit
     def begin(settings: Any) -> LinearProgramState:

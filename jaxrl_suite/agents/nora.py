@@ -28,7 +28,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.conservative import act
-from jaxrl_suite.agents.conservative_task import counts_shape, own_copy
+from jaxrl_suite.agents.conservative_task import counts_shape
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.envs.tabular import TabularMDP
 from jaxrl_suite.errors import ConfigError
@@ -44,7 +44,7 @@ from jaxrl_suite.learning.tabular import (
     scan_stages,
     staged,
 )
-from jaxrl_suite.precision import in_float64
+from jaxrl_suite.precision import in_float64, own_arrays
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
 RECONSTRUCTION = "reconstruction of this suite; the paper's own constants are unknown"
@@ -256,7 +256,7 @@ def actor_critic(
     factory: Callable[..., Agent], env: Any, env_params: Any, config: CriticConfig, scheme: Scheme
 ) -> Agent:
     """The agent of a scheme. Everything it is judged by is computed from the true transitions."""
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
 
     def offline_counts(key: jax.Array) -> jax.Array:
         if config.dataset is not None:

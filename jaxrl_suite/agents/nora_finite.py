@@ -23,11 +23,12 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.conservative import act
-from jaxrl_suite.agents.conservative_task import counts_shape, own_copy
+from jaxrl_suite.agents.conservative_task import counts_shape
 from jaxrl_suite.agents.nora import RECONSTRUCTION, check_table, greedy_actor, judge, softmax_actor
 from jaxrl_suite.config import array, static, sweepable
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.tabular import add_episode, empirical, episode_uniforms, play_episode, staged
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.solvers.dynamic_programming import value_iteration
 
 
@@ -98,7 +99,7 @@ def _check(env: Any, mdp: Any, config: FiniteNORAConfig) -> None:
 @agent_factory("nora_finite", FiniteNORAConfig, check=_check)
 def nora_finite(env: Any, env_params: Any, config: FiniteNORAConfig) -> Agent:
     """NORA on a tabular MDP with a finite class of critics: one update is one episode."""
-    mdp, critics = own_copy((env_params, config.critics))
+    mdp, critics = own_arrays((env_params, config.critics))
     allowed = mdp.horizon**2 * config.beta
 
     def actor(state: FiniteNORAState) -> jax.Array:

@@ -19,10 +19,11 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.conservative import act
-from jaxrl_suite.agents.conservative_task import counts_shape, own_copy
+from jaxrl_suite.agents.conservative_task import counts_shape
 from jaxrl_suite.agents.nora import RECONSTRUCTION, SLACK, check_range, check_table, fit_critic
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.learning.tabular import add_episode, episode_uniforms, play_episode, staged
+from jaxrl_suite.precision import own_arrays
 from jaxrl_suite.solvers.dynamic_programming import policy_evaluation, value_iteration
 
 
@@ -60,7 +61,7 @@ def _check(env: Any, env_params: Any, config: OptimisticNPGConfig) -> None:
 @agent_factory("optimistic_npg", OptimisticNPGConfig, check=_check)
 def optimistic_npg(env: Any, env_params: Any, config: OptimisticNPGConfig) -> Agent:
     """Optimistic natural policy gradient: one update is one round of `episodes` episodes."""
-    mdp = own_copy(env_params)
+    mdp = own_arrays(env_params)
 
     def init(key: jax.Array) -> NPGState:
         zeros = jnp.zeros(counts_shape(mdp)[:-1])

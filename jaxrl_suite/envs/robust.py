@@ -4,10 +4,9 @@ Each module of `MODULES` has `FAMILIES`: {id: function of the keyword arguments 
 """
 
 import importlib
-import inspect
 from typing import Any
 
-from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.lookup import made
 
 MODULES = ("jaxrl_suite.envs.robust_tabular", "jaxrl_suite.envs.robust_control")
 
@@ -22,10 +21,4 @@ def make(id: str, **parameters: Any) -> tuple[Any, Any]:
     Raises:
         UnknownNameError: if there is no such family. ConfigError: for a parameter it does not have.
     """
-    if id not in FAMILIES:
-        raise UnknownNameError("environment", id, IDS)
-    try:
-        inspect.signature(FAMILIES[id]).bind(**parameters)
-    except TypeError as error:
-        raise ConfigError(f"{id}: {error}") from None
-    return FAMILIES[id](**parameters)
+    return made("environment", id, FAMILIES, **parameters)

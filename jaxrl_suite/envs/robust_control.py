@@ -27,6 +27,7 @@ from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.envs.registry import make as make_env
 from jaxrl_suite.envs.wrappers import DiscretizedActions
 from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.sampling import between
 
 Ranges = Mapping[str, Sequence[float]]
 """By name of a parameter: (low, high)."""
@@ -185,11 +186,6 @@ class RobustEnv(BaseEnv):
 
     def _vector(self, numbers: Mapping[str, Any]) -> jax.Array:
         return jnp.stack([jnp.asarray(numbers[name], jnp.float32) for name in self.names])
-
-
-def between(low: Any, high: Any, share: Any) -> jax.Array:
-    """The point of the box at `share` in [0, 1]^d of its sides: [..., d]. Never outside, and exact at both ends."""
-    return jnp.clip((1.0 - share) * low + share * high, low, high)
 
 
 def unit_grid(dimensions: int, points: int, ends: str = "both") -> np.ndarray:

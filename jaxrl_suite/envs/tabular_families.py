@@ -3,7 +3,6 @@
 Sizes are Python ints. By name: `make("tabular/golden-ratio")`, and the others of `IDS`.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.envs.tabular import TabularEnv, TabularMDP
-from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.lookup import made
 from jaxrl_suite.precision import in_float64
 
 
@@ -204,11 +204,5 @@ def make(id: str, **parameters: Any) -> tuple[TabularEnv, TabularMDP]:
     Raises:
         UnknownNameError: if there is no such family. ConfigError: for a parameter it does not have.
     """
-    if id not in FAMILIES:
-        raise UnknownNameError("environment", id, IDS)
-    try:
-        inspect.signature(FAMILIES[id]).bind(**parameters)
-    except TypeError as error:
-        raise ConfigError(f"{id}: {error}") from None
-    mdp = FAMILIES[id](**parameters)
+    mdp = made("environment", id, FAMILIES, **parameters)
     return TabularEnv(id, mdp), mdp

@@ -1,16 +1,15 @@
 """Games by name."""
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxrl_suite.errors import ConfigError, UnknownNameError
 from jaxrl_suite.games.boards import DarkHex
 from jaxrl_suite.games.game import Game, compile_game
 from jaxrl_suite.games.liars_dice import LiarsDice
 from jaxrl_suite.games.poker import Kuhn, Leduc
 from jaxrl_suite.games.small import PERTURBED_RPS, TINY_HANABI, Matrix, TinyHanabi
+from jaxrl_suite.lookup import made
 
 RULES: dict[str, Callable[..., Any]] = {
     "kuhn_poker": Kuhn,
@@ -29,13 +28,7 @@ def list_games() -> list[str]:
 
 def rules_of(name: str, **options: Any) -> Any:
     """The rules of a game. Raises UnknownNameError for another name, ConfigError for options it does not have."""
-    if name not in RULES:
-        raise UnknownNameError("game", name, RULES)
-    try:
-        inspect.signature(RULES[name]).bind(**options)
-    except TypeError as error:
-        raise ConfigError(f"{name}: {error}") from None
-    return RULES[name](**options)
+    return made("game", name, RULES, **options)
 
 
 def load(name: str, **options: Any) -> Game:

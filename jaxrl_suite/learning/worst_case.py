@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.agent import Environment
+from jaxrl_suite.sampling import between
 
 Evaluate = Callable[[jax.Array], jax.Array]
 """Of points [N, d]: returns [N]."""
@@ -101,8 +102,7 @@ def worst_in(
         state, worst = carry
         key_ask, key_tell = jax.random.split(key)
         candidates, state = strategy.ask(key_ask, state, params)
-        share = jnp.clip(candidates, 0.0, 1.0)
-        points = jnp.clip((1.0 - share) * low + share * high, low, high)
+        points = between(low, high, jnp.clip(candidates, 0.0, 1.0))
         returns, broken = _ranked(evaluate(points))
         state, _ = strategy.tell(key_tell, candidates, returns, state, params)
         best = jnp.argmin(returns)

@@ -34,7 +34,21 @@ class Backup(NamedTuple):
     kernel: Any
 
 
-class Rectangular:
+class Swept:
+    """What sets share: a sweep is the best policy's backup, unless a set has a faster one."""
+
+    def best(self, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
+        raise NotImplementedError
+
+    def prepare(self, nominal: Any) -> Any:
+        """What all sweeps over the same nominal rows share."""
+        return nominal
+
+    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
+        return self.best(prepared, rewards, discount, following).value
+
+
+class Rectangular(Swept):
     """What (s,a)-rectangular sets share: `worst(nominal, v)` is all that tells them apart."""
 
     def worst(self, nominal: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -51,13 +65,6 @@ class Rectangular:
     def best(self, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         values, rows = self.action_values(nominal, rewards, discount, following)
         return Backup(jnp.max(values, axis=-1), values, jnp.argmax(values, axis=-1).astype(jnp.int32), rows)
-
-    def prepare(self, nominal: Any) -> Any:
-        """What all sweeps over the same nominal rows share."""
-        return nominal
-
-    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
-        return self.best(prepared, rewards, discount, following).value
 
     def against(self, policy: Any, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         values, rows = self.action_values(nominal, rewards, discount, following)
@@ -192,7 +199,7 @@ class Contamination(Ball):
 
 
 @struct.dataclass
-class StateL1Ball:
+class StateL1Ball(Swept):
     """sum over actions of |p_a - p0_a|_1 <= radius in every state, [] or [S]: s-rectangular. The best policy may have
     to be random, so policies are probabilities [S, A]."""
 
@@ -205,12 +212,6 @@ class StateL1Ball:
         v, radius = self._values(nominal, rewards, discount, following)
         value, policy, rows = jax.vmap(inner.best_against_state_l1)(v, nominal, radius)
         return Backup(value, jnp.sum(rows * v, axis=-1), policy, rows)
-
-    def prepare(self, nominal: Any) -> Any:
-        return nominal
-
-    def sweep(self, prepared: Any, rewards: Any, discount: Any, following: Any) -> jax.Array:
-        return self.best(prepared, rewards, discount, following).value
 
     def against(self, policy: Any, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
         v, radius = self._values(nominal, rewards, discount, following)

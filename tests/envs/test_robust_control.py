@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrl_suite import envs
-from jaxrl_suite.envs.robust_control import IDS, between, unit_grid
+from jaxrl_suite.envs.robust_control import IDS, unit_grid
 from jaxrl_suite.envs.wrappers import DiscretizedActions
 from jaxrl_suite.errors import ConfigError, UnknownNameError
+from jaxrl_suite.sampling import between
 from tests.known_answers.ledger import known_answer
 
 STEPS = 50

@@ -21,6 +21,7 @@ Symbols: psi a kernel's parameters [d]; M kernels at most; i kernels trained so 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -91,6 +92,10 @@ class DeepIWOCSConfig(BlockConfig):
             raise ConfigError(f"DeepIWOCSConfig.thresholds = {self.thresholds}: must be one or more, > 0 and rising")
 
 
+Initialise = Callable[[jax.Array], Any]
+Surprise = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
+
+
 class Kernels(NamedTuple):
     """Up to M ordinary problems, leading axes [M]. psi: [M, d]. values: parameters of Q_i. predictor: of the predictor.
     threshold: rho_i."""
@@ -130,6 +135,25 @@ class Step(NamedTuple):
     is_first: jax.Array
 
 
+def one_step_predictor(env: Any, env_params: Any, config: DeepIWOCSConfig) -> tuple[Initialise, Surprise]:
+    """new(key) -> parameters, and surprise(params, s, a, s') -> |T(s, a) - s'|_1, [...]: summed over an observation's
+    entries."""
+    num_actions, shape = int(env.action_space(env_params).n), env.observation_space(env_params).shape
+    network = Network(MLP(config.predictor_sizes, "relu", 1), shape[0], 0.01)
+
+    def inputs(observation: jax.Array, action: jax.Array) -> jax.Array:
+        return jnp.concatenate([observation, jax.nn.one_hot(action, num_actions)], axis=-1)
+
+    def new(key: jax.Array) -> Any:
+        return network.init(key, (), inputs(jnp.zeros(shape), jnp.int32(0)))
+
+    def surprise(params: Any, observation: jax.Array, action: jax.Array, following: jax.Array) -> jax.Array:
+        outputs: Any = network.apply(params, (), inputs(observation, action))
+        return jnp.sum(jnp.abs(observation + outputs[1] - following), axis=-1)
+
+    return new, surprise
+
+
 def _check(env: Any, env_params: Any, config: DeepIWOCSConfig) -> None:
     check_robust("deep_iwocs", env, env_params)
 
@@ -139,34 +163,23 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
     """Deep IWOCS on a `robust/` family. One update is one block of DQN: first the default policy's, then each kernel's.
 
     `info.env_steps_per_update` counts the steps that are learned from; searches are not counted, as in the paper.
+    `iwocs/valid`: the part of a minibatch from kernel i itself that rho_i takes for it. Near 0, the default plays.
     """
     kernel_updates = config.kernel_blocks * config.block_updates
     settings = learner_config(config, kernel_updates)
-    num_actions, shape = int(env.action_space(env_params).n), env.observation_space(env_params).shape
+    shape = env.observation_space(env_params).shape
     network, q_values = q_network(env, env_params, config)
-    predictor_network = Network(MLP(config.predictor_sizes, "relu", 1), shape[0], 0.01)
+    new_predictor, surprise = one_step_predictor(env, env_params, config)
     adam, replay = optax.scale_by_adam(), replay_of(config)
     low, high = env.bounds(env_params)
 
-    def predicted(params: Any, observation: jax.Array, action: jax.Array) -> jax.Array:
-        """The next observation, [..., o], after `action` in `observation`."""
-        inputs = jnp.concatenate([observation, jax.nn.one_hot(action, num_actions)], axis=-1)
-        outputs: Any = predictor_network.apply(params, (), inputs)
-        return observation + outputs[1]
-
-    def surprise(params: Any, observation: jax.Array, action: jax.Array, following: jax.Array) -> jax.Array:
-        """|T(s, a) - s'|_1, [...]: a sum over an observation's entries."""
-        return jnp.sum(jnp.abs(predicted(params, observation, action) - following), axis=-1)
-
     def init(key: jax.Array) -> DeepIWOCSState:
-        key_learner, key_values, key_predictor = jax.random.split(key, 3)
+        key_learner, *keys = jax.random.split(key, 3)
         learner = dqn(env, env_params, settings).init(key_learner)
-        one = (jnp.zeros(shape), jnp.zeros(shape[0] + num_actions))
+        keys_values, keys_predictors = (jax.random.split(key, config.kernels) for key in keys)
         # Kernels are trained from what is in their slots now: to initialise is slow to compile.
-        values, predictors = (
-            jax.vmap(lambda key, part=part, seen=seen: part.init(key, (), seen))(jax.random.split(key, config.kernels))
-            for part, key, seen in zip((network, predictor_network), (key_values, key_predictor), one, strict=True)
-        )
+        values = jax.vmap(lambda key: network.init(key, (), jnp.zeros(shape)))(keys_values)
+        predictors = jax.vmap(new_predictor)(keys_predictors)
         predictor = jax.tree.map(lambda x: x[0], predictors)
         none = jnp.zeros((), jnp.int32)
         return DeepIWOCSState(
@@ -183,7 +196,7 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
         )
 
     def update(key: jax.Array, state: DeepIWOCSState, step: jax.Array) -> tuple[DeepIWOCSState, Metrics]:
-        key_init, key_train, key_predict, key_search = jax.random.split(key, 4)
+        key_init, key_train, key_predict, key_end = jax.random.split(key, 4)
         is_default = step < config.default_blocks
         since = step - config.default_blocks
         block = jnp.where(is_default, step, since % config.kernel_blocks)
@@ -205,7 +218,7 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
             default=jax.tree.map(lambda new, old: jnp.where(is_default, new, old), trained.params, state.default),
         )
         state, found = jax.lax.cond(
-            block == blocks - 1, lambda: end_of_phase(key_search, state, slot, is_default), lambda: (state, unknown())
+            block == blocks - 1, lambda: end_of_phase(key_end, state, slot, is_default), lambda: (state, unknown())
         )
         metrics |= found | {
             "loss/predictor": error,
@@ -250,6 +263,7 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
 
     def end_of_phase(key: jax.Array, state: DeepIWOCSState, slot: jax.Array, is_default: jax.Array) -> Any:
         """Stores what was trained as kernel `slot`, unless it is the default; chooses rho, and the next kernel."""
+        key_search, key_sample = jax.random.split(key)
 
         def stored(slots: Any, new: Any) -> Any:
             return jax.tree.map(lambda old, x: jnp.where(is_default, old, old.at[slot].set(x)), slots, new)
@@ -270,7 +284,7 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
                 _, action = aggregated(state.default, tried, count, memory, observation)
                 return action, Step(observation, action, jnp.asarray(False))
 
-            return worst_kernel(key, env, env_params, config, lambda key: first_step(), play)
+            return worst_kernel(key_search, env, env_params, config, lambda key: first_step(), play)
 
         thresholds = jnp.array(config.thresholds)
         found = jax.vmap(with_threshold)(thresholds)
@@ -288,14 +302,20 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
             best_value=jnp.where(is_better, worst.value, state.best_value),
             is_repeated=jnp.any(is_known),
         )
-        spread = {"worst/threshold": thresholds[chosen], "worst/least": jnp.min(found.value)}
-        return state, worst_metrics(env, worst) | spread
+        batch = replay.sample(state.learner.buffer, key_sample).experience
+        error = surprise(state.predictor, batch.observation, batch.action, batch.next_observation)
+        is_valid = jnp.where(is_default, jnp.nan, jnp.mean(error <= thresholds[chosen]))
+        return state, worst_metrics(env, worst) | {
+            "worst/threshold": thresholds[chosen],
+            "worst/least": jnp.min(found.value),
+            "iwocs/valid": is_valid,
+        }
 
     def unknown() -> Metrics:
         """What `end_of_phase` reports where it was not called."""
         none = jnp.float32(jnp.nan)
         nowhere = WorstCase(jnp.full(len(env.names), jnp.nan), none, jnp.int32(0))
-        return worst_metrics(env, nowhere) | {"worst/threshold": none, "worst/least": none}
+        return worst_metrics(env, nowhere) | dict.fromkeys(("worst/threshold", "worst/least", "iwocs/valid"), none)
 
     def aggregated(
         default: Any, kernels: Kernels, count: jax.Array, memory: Step, observation: jax.Array

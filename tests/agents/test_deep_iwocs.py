@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
+from jaxrl_suite.agents.deep_iwocs import one_step_predictor
 from jaxrl_suite.agents.dqn import q_network
 from jaxrl_suite.errors import ConfigError
 from tests.helpers import same_states
@@ -187,6 +188,49 @@ def test_the_predictor_learns_what_its_kernel_does(history):
     assert np.isnan(losses[:2]).all()
     assert losses[3] < losses[2]
     assert losses[5] < losses[4]
+
+
+def test_what_a_threshold_takes_for_its_own_kernel_is_measured(history):
+    """In every search but the default policy's."""
+    _, _, metrics = history
+    valid = [float(m["iwocs/valid"]) for m in metrics]
+    assert np.isnan([valid[i] for i in (0, 1, 2, 4)]).all()
+    assert all(0.0 <= valid[i] <= 1.0 for i in (3, 5))
+
+
+@known_answer("iwocs/predictor")
+def test_a_predictor_errs_little_on_its_kernel_and_much_on_a_distant_one():
+    """On fresh steps: of the kernel that it was trained on, and of the one opposite in the box."""
+    config = {"predictor_steps": 500, "block_updates": 100, "buffer_size": 2000, "kernels": 1, "total_updates": 4}
+    agent = make_agent(**config, num_envs=8, batch_size=64, hidden_sizes=(32,), predictor_sizes=(64,))
+    run = jrl.train(agent, seeds=1)
+    kernels = jax.tree.map(lambda x: x[0, 0], run.state.kernels)
+    low, high = ENV.bounds(PARAMS)
+    error = {
+        name: steps_error(agent, kernels.predictor, psi)
+        for name, psi in (("own", kernels.psi), ("other", low + high - kernels.psi))
+    }
+    assert error["own"] < 0.1
+    assert error["other"] > 5 * error["own"]
+    valid = run.metrics["iwocs/valid"][0]
+    assert valid[-1] > 0.9
+
+
+def steps_error(agent, predictor, psi):
+    """Mean surprise over twenty episodes of random actions on one kernel."""
+    _, surprise = one_step_predictor(ENV, PARAMS, agent.info.config)
+    params = ENV.at(PARAMS, psi)
+    rng, errors = np.random.default_rng(0), []
+    transition, measure = jax.jit(ENV.transition), jax.jit(surprise)
+    for episode in range(20):
+        observation, state = ENV.reset(jax.random.key(episode), params)
+        is_over = False
+        while not is_over:
+            action = jnp.int32(rng.integers(2))
+            following, state, _, terminated, truncated = transition(jax.random.key(0), state, action, params)
+            errors.append(float(measure(predictor, observation, action, following)))
+            observation, is_over = following, bool(terminated | truncated)
+    return np.mean(errors)
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,26 @@ BLUEPRINT = {
 }
 
 
-def small(scale: str) -> Item | None:
+LIVES: dict[int, dict[str, Any]] = {
+    1: {"sizes": STEP_SIZES, "config": {}},
+    3: {"sizes": (0.0, 3.0, 10.0, 30.0, 100.0, 1000.0), "config": {"ent_coef": 0.02}},
+}
+"""Step sizes, and what the blueprint's training has of its own, by lives."""
+
+
+def small(lives: int, scale: str) -> Item | None:
     """Mirror descent search by both players in small Hanabi, greedy search by both and by one; gains in points."""
     if scale == "smoke":
         return None
-    name = "blueprint"
-    trained = Training(name, "ppo", "hanabi/small", BLUEPRINT, SEEDS, 50)
+    name, of = "blueprint" if lives == 1 else f"blueprint-{lives}-lives", LIVES[lives]
+    options = {} if lives == 1 else {"lives": lives}
+    trained = Training(name, "ppo", "hanabi/small", BLUEPRINT | of["config"], SEEDS, 50, options)
     cells = [
         Cell(
             "blueprint", "return", name, lambda run: returns_of(run.agent, run.state, None, run).mean(axis=1), digits=2
         )
     ]
-    for eta in STEP_SIZES:
+    for eta in of["sizes"]:
         gain = functools.partial(gains, SearchConfig(num_particles=PARTICLES), eta, None)
         cells.append(Cell(f"mirror descent search by both, eta={eta:g}", "gain", name, gain, digits=2))
     greedy = functools.partial(SearchConfig, num_particles=PARTICLES, update="greedy")
@@ -51,21 +59,31 @@ def small(scale: str) -> Item | None:
     }
     for row, (config, seat) in rows.items():
         cells.append(Cell(row, "gain", name, functools.partial(gains, config, 0.0, seat), digits=2))
+    ending = "lost games score 0; 10 points at most"
     notes = [
-        "2 colours, 5 ranks, 2 cards in a hand, 3 hint tokens, 1 life, lost games score 0; 10 points at most",
+        f"2 colours, 5 ranks, 2 cards in a hand, 3 hint tokens, {lives} {'life' if lives == 1 else 'lives'}, {ending}",
         f"{GAMES} games a seed, the same deals with and without search; the most likely action is played, search and "
         f"blueprint; {PARTICLES} hands a decision, drawn from the exact posterior, one rollout a hand and action, the "
         "same hands and random numbers for all actions; rollouts sample from the blueprint",
         "a smaller game than the paper's two, with blueprints of our own: what is shown is the gain over them",
     ]
-    return Item("small-hanabi", "Search in small Hanabi, exact beliefs", [trained], cells, 5, notes)
+    if lives != 1:
+        notes.append("played after no fall over step sizes had been seen with one life, whose blueprints risk nothing")
+    slug = "small-hanabi" if lives == 1 else f"small-hanabi-{lives}-lives"
+    return Item(slug, "Search in small Hanabi, exact beliefs", [trained], cells, 5, notes)
+
+
+@functools.cache
+def with_search(agent: Any, config: SearchConfig) -> Any:
+    """One agent for all step sizes, which are part of its state: one compilation."""
+    return search(agent, config, exact_hands)
 
 
 def gains(config: SearchConfig, eta: float, seat: int | None, run: Any) -> np.ndarray:
     """Mean gain in points over the blueprint's own play, [seed]; by search in one seat, or in both (None)."""
     seeds = len(run.seeds)
     state = SearchState(run.state, jnp.full(seeds, eta), jnp.zeros(seeds))
-    found = returns_of(search(run.agent, config, exact_hands), state, seat, run)
+    found = returns_of(with_search(run.agent, config), state, seat, run)
     return (found - returns_of(run.agent, run.state, seat, run)).mean(axis=1)
 
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "lazy": set(),
     "lookup": {"errors"},
     "precision": {"errors"},
+    "recording": {"agent"},
     "rows": {"errors"},
     "sampling": set(),
     "selection": set(),
@@ -24,6 +25,7 @@ ALLOWED = {
     "solvers": {"agent", "config", "errors", "games", "precision", "rows", "sampling", "selection", "lazy"},
     "agents": {
         "agent",
+        "recording",
         "config",
         "errors",
         "precision",
@@ -37,7 +39,7 @@ ALLOWED = {
         "lazy",
     },
     "results": {"agent", "config", "errors", "lazy"},
-    "training": {"agent", "config", "errors", "precision", "results", "lazy"},
+    "training": {"agent", "config", "errors", "precision", "recording", "results", "lazy"},
     "reproduction": {"agent", "agents", "config", "envs", "errors", "precision", "results", "solvers", "training"},
 }
 

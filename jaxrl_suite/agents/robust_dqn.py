@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxrl_suite import recording
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.dqn import DQNConfig, DQNState, dqn
 from jaxrl_suite.config import static, sweepable
@@ -63,26 +64,17 @@ def learner_config(config: BlockConfig, updates: int) -> DQNConfig:
 def train_block(
     key: jax.Array, learner: Agent, state: DQNState, first: jax.Array, updates: int
 ) -> tuple[DQNState, Metrics]:
-    """So many updates of DQN from its update `first` on; metrics are means over the block, or over its episodes."""
+    """So many updates of DQN from its update `first` on; metrics are of the whole block (`recording.py`)."""
 
-    def one(state: DQNState, inputs: Any) -> tuple[DQNState, Metrics]:
-        key, step = inputs
-        return learner.update(key, state, step)
+    def one(carry: tuple[DQNState, Any], inputs: Any) -> tuple[tuple[DQNState, Any], None]:
+        (state, record), (key, step) = carry, inputs
+        state, metrics = learner.update(key, state, step)
+        return (state, recording.write(record, jnp.int32(0), metrics, updates)), None
 
-    steps = first + jnp.arange(updates)
-    state, metrics = jax.lax.scan(one, state, (jax.random.split(key, updates), steps))
-    ended = metrics["episode/count"]
-    count = jnp.sum(ended)
-
-    def reduced(name: str, values: jax.Array) -> jax.Array:
-        if name == "episode/count":
-            return count
-        if name.startswith("episode/"):
-            return jnp.sum(jnp.where(ended > 0, values * ended, 0.0)) / jnp.where(count > 0, count, jnp.nan)
-        known = ~jnp.isnan(values)
-        return jnp.sum(jnp.where(known, values, 0.0)) / jnp.where(jnp.any(known), jnp.sum(known), jnp.nan)
-
-    return state, {name: reduced(name, values) for name, values in metrics.items()}
+    shapes = jax.eval_shape(learner.update, key, state, first)[1]
+    inputs = (jax.random.split(key, updates), first + jnp.arange(updates))
+    (state, record), _ = jax.lax.scan(one, (state, recording.empty(shapes, 1, updates)), inputs)
+    return state, {name: values[0] for name, values in recording.finish(record).items()}
 
 
 def worst_kernel(

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl_suite import recording
 from jaxrl_suite.agent import AgentInfo
-from jaxrl_suite.training import recording
 from jaxrl_suite.training.members import Members, member_agent, split_hyper
 from jaxrl_suite.training.placement import Plan, over_members, pad, place
 

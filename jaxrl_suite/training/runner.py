@@ -43,7 +43,7 @@ def train(
         seeds: how many (0, 1, ...) or which.
         updates: stop after so many; default: the agent's `total_updates`. env_steps: the same in environment steps.
         extend: allows more updates than the agent's schedules were made for.
-        record_every: updates a record of metrics (see `training/recording.py`).
+        record_every: updates a record of metrics (see `recording.py`).
         **options: fields of `Options`.
 
     Returns:

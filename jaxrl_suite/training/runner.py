@@ -105,6 +105,9 @@ def _begin(
     options.check()
     if record_every < 1:
         raise ConfigError(f"record_every = {record_every}: must be >= 1")
+    # Parameters that were changed by hand have passed no check yet.
+    if (check := getattr(agent.info.env, "check_params", None)) is not None:
+        check(agent.info.env_params)
     target = parse_budget(agent, updates, env_steps, extend)
     _require_sinks(options, members)
     program = make_program(agent, members, options, record_every)

@@ -70,6 +70,15 @@ def test_records_that_a_host_stepped_agent_cannot_sum_up_leave_no_directory(agen
     assert list(tmp_path.iterdir()) == []
 
 
+def test_environment_parameters_changed_by_hand_are_checked(tmp_path):
+    env, params = jrl.make("robust/CartPole-v1")
+    inverted = params.replace(low={"masspole": 2.0, "length": 0.25})
+    agent = jrl.agents.dqn(env, inverted, jrl.agents.DQNConfig(total_updates=10))
+    with pytest.raises(ConfigError, match=r"ranges\['masspole'\] = \(2.0, 1.0\): must have low < high"):
+        jrl.train(agent, seeds=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_sinks_need_a_directory(agent):
     with pytest.raises(ConfigError, match="sinks: need a run directory"):
         jrl.train(agent, sinks=("tensorboard",))

@@ -109,6 +109,7 @@ def test_what_is_refused():
             exact_hands(env, env.default_params, 10)
 
 
+@pytest.mark.slow
 def test_a_learned_belief_comes_near_the_exact_one():
     """Tiny Hanabi, a policy that tells much: how likely each card is in each slot, over all decisions of 40 games."""
     env, params = make("hanabi/tiny"), make("hanabi/tiny").default_params

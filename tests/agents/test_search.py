@@ -202,6 +202,7 @@ def test_search_raises_a_common_payoff():
         assert returns.mean() == pytest.approx(known, abs=4 * returns.std() / np.sqrt(3000) + 0.01)
 
 
+@pytest.mark.slow
 def test_more_search_is_better_in_both_seats():
     env, params = jrl.make("board/phantom_tic_tac_toe", observation="raw")
     uniform = uniform_play(env, params)

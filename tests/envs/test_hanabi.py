@@ -187,6 +187,7 @@ def test_redealt_decks_are_in_random_order():
     np.testing.assert_array_equal(decks[:, :10], np.broadcast_to(state.deck[:10], (4000, 10)))
 
 
+@pytest.mark.slow
 def test_networks_learn_in_self_play():
     env, params = jrl.make("hanabi/tiny")
     config = jrl.agents.PPOConfig(

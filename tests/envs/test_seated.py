@@ -46,7 +46,9 @@ def test_only_own_decisions_are_asked_for():
             observation, state, _, is_over, _ = alone.transition(jax.random.key(1), state, action, its_params)
 
 
-@pytest.mark.parametrize(("agent", "seat"), [("dqn", 0), ("dqn", 1), ("ppo", 0)])
+@pytest.mark.parametrize(
+    ("agent", "seat"), [("ppo", 0), *(pytest.param("dqn", seat, marks=pytest.mark.slow) for seat in (0, 1))]
+)
 def test_learners_find_best_responses(agent, seat):
     """To uniform play in Kuhn poker; nobody finds more than there is."""
     game = load("kuhn_poker")

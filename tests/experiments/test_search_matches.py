@@ -33,6 +33,7 @@ def test_uniform_against_the_first_legal_action(matches, game, printed):
     assert found.mean() == pytest.approx(printed, abs=3 * np.hypot(2, 100 / np.sqrt(4000)) + 0.5)
 
 
+@pytest.mark.slow
 def test_search_gains_on_its_own_blueprint(matches):
     run = run_of(matches, "dark hex", matches.players.UNIFORM)
     plain = matches.against("dark hex", matches.players.UNIFORM, None, 100, run)

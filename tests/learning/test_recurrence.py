@@ -55,6 +55,7 @@ def test_what_the_other_sees_changes_nothing():
     assert not np.allclose(one[is_other], two[is_other])
 
 
+@pytest.mark.slow
 def test_networks_with_memory_play_themselves():
     env, params = jrl.make("hanabi/tiny")
     config = jrl.agents.PPOConfig(num_envs=4, rollout_length=8, torso="gru", hidden_sizes=(8,), num_minibatches=2)

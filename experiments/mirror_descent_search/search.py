@@ -78,8 +78,8 @@ def head_to_head(known: dict[str, Any], scale: str) -> Item:
         options = {"observation": "raw"}
         trainings.append(Training(game.replace(" ", "-"), "uniform_play", about["env"], {}, seeds, env_options=options))
         variants = [(10, tau, False) for tau in (1.0, 5.0, 10.0, 50.0)] + [(10, 10.0, True), (100, 10.0, False)]
-        variants = variants[:1] if scale == "smoke" else variants
-        for (particles, tau, shared), (seat, column) in itertools.product(variants, enumerate(SEATS)):
+        variants, seats = (variants[:1], SEATS[:1]) if scale == "smoke" else (variants, SEATS)
+        for (particles, tau, shared), (seat, column) in itertools.product(variants, enumerate(seats)):
             row = f"{game}, {particles} particles, tau={tau:g}{', shared randomness' if shared else ''}"
             count = games if particles == 10 else games // 10
             measure = functools.partial(searched, seat, tau, particles, shared, count)

@@ -41,11 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from jaxrl_suite.training.provenance import provenance
 
-    made_with, rows = provenance(), []
-    for pair in range(arguments.pairs):
-        for worker in WORKERS:
-            about = {"pair": pair, "worker": worker, "game": arguments.game}
-            rows.append(about | paired.measure(__file__, worker, {"game": arguments.game}))
+    made_with = provenance()
+    rows = paired.in_turns(__file__, WORKERS, arguments.pairs, [{"game": arguments.game}])
     paired.write(arguments.out, {"provenance": made_with, "notes": NOTES, "summary": summary(rows), "rows": rows})
     return 0
 

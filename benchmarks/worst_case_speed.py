@@ -117,6 +117,7 @@ def one_by_one(name: str):
     import jax.numpy as jnp
 
     from jaxrl_suite.learning.worst_case import cma_strategy
+    from jaxrl_suite.sampling import between
 
     returns, low, high = task_of(name)
     strategy = cma_strategy(POPULATION, len(low))
@@ -125,8 +126,7 @@ def one_by_one(name: str):
     @jax.jit
     def ask(key, state):
         candidates, state = strategy.ask(key, state, params)
-        share = jnp.clip(candidates, 0.0, 1.0)
-        return candidates, jnp.clip((1.0 - share) * low + share * high, low, high), state
+        return candidates, between(low, high, jnp.clip(candidates, 0.0, 1.0)), state
 
     @jax.jit
     def tell(key, candidates, found, state):

@@ -6,6 +6,7 @@ of the budget.
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,23 +109,19 @@ def score(column: str, scale: str, is_default: bool, run: Any) -> np.ndarray:
     return reduce(returns_of(run, ends, POINTS[scale], EPISODES[scale], is_default), axis=-1)
 
 
-def of_the_sequence(column: str, run: Any) -> np.ndarray:
-    """What became of the kernels, [seed]."""
-    if column == "kernels in the best candidate":
-        return np.asarray(run.state.best, float)
-    if column == "part of own kernel's steps that count":
-        return np.nanmean(run.metrics["iwocs/valid"], axis=1)
-    chosen = run.metrics["worst/threshold"]
+def part_with_the_least_threshold(run: Any) -> np.ndarray:
+    """Of the kernels, [seed]."""
     is_kernel = np.isfinite(run.metrics["iwocs/valid"])
-    least = np.isclose(chosen, min(run.agent.info.config.thresholds)) & is_kernel
-    return least.sum(axis=1) / is_kernel.sum(axis=1)
+    is_least = np.isclose(run.metrics["worst/threshold"], min(run.agent.info.config.thresholds))
+    return (is_least & is_kernel).sum(axis=1) / is_kernel.sum(axis=1)
 
 
-SEQUENCE = (
-    "kernels in the best candidate",
-    "part of own kernel's steps that count",
-    "part of kernels with the least threshold",
-)
+SEQUENCE: dict[str, Callable[[Any], np.ndarray]] = {
+    "kernels in the best candidate": lambda run: np.asarray(run.state.best, float),
+    "part of own kernel's steps that count": lambda run: np.nanmean(run.metrics["iwocs/valid"], axis=1),
+    "part of kernels with the least threshold": part_with_the_least_threshold,
+}
+"""What became of the kernels, [seed]."""
 
 
 def item(task: str, scale: str, title: str, notes: list[str]) -> Item:
@@ -135,8 +132,8 @@ def item(task: str, scale: str, title: str, notes: list[str]) -> Item:
             for column in MEASURES:
                 measure = functools.partial(score, column, scale, is_default)
                 cells.append(Cell(row, column, training.name, measure, digits=1))
-    for column in SEQUENCE:
-        cells.append(Cell("IWOCS", column, trained["IWOCS"].name, functools.partial(of_the_sequence, column), digits=2))
+    for column, measure in SEQUENCE.items():
+        cells.append(Cell("IWOCS", column, trained["IWOCS"].name, measure, digits=2))
     total = (1 + KERNELS) * BLOCKS[scale] * UPDATES[scale] * LEARNER["num_envs"] * LEARNER["train_frequency"]
     common = [
         f"{total:,} steps a seed; IWOCS: a quarter for the default policy, a quarter for each of {KERNELS} kernels; "

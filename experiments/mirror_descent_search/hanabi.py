@@ -30,19 +30,26 @@ BLUEPRINT = {
 
 
 LIVES: dict[int, dict[str, Any]] = {
-    1: {"sizes": STEP_SIZES, "config": {}},
-    3: {"sizes": (0.0, 3.0, 10.0, 30.0, 100.0, 1000.0), "config": {"ent_coef": 0.02}},
+    1: {"suffix": "", "lives": "1 life", "sizes": STEP_SIZES, "config": {}, "options": {}, "notes": []},
+    3: {
+        "suffix": "-3-lives",
+        "lives": "3 lives",
+        "sizes": (0.0, 3.0, 10.0, 30.0, 100.0, 1000.0),
+        "config": {"ent_coef": 0.02},
+        "options": {"lives": 3},
+        "notes": ["played after no fall over step sizes had been seen with one life, whose blueprints risk nothing"],
+    },
 }
-"""Step sizes, and what the blueprint's training has of its own, by lives."""
+"""What is of its own with so many lives: names, step sizes, the blueprint's training, the game's options, notes."""
 
 
 def small(lives: int, scale: str) -> Item | None:
     """Mirror descent search by both players in small Hanabi, greedy search by both and by one; gains in points."""
     if scale == "smoke":
         return None
-    name, of = "blueprint" if lives == 1 else f"blueprint-{lives}-lives", LIVES[lives]
-    options = {} if lives == 1 else {"lives": lives}
-    trained = Training(name, "ppo", "hanabi/small", BLUEPRINT | of["config"], SEEDS, 50, options)
+    of = LIVES[lives]
+    name = f"blueprint{of['suffix']}"
+    trained = Training(name, "ppo", "hanabi/small", BLUEPRINT | of["config"], SEEDS, 50, of["options"])
     cells = [
         Cell(
             "blueprint", "return", name, lambda run: returns_of(run.agent, run.state, None, run).mean(axis=1), digits=2
@@ -59,18 +66,15 @@ def small(lives: int, scale: str) -> Item | None:
     }
     for row, (config, seat) in rows.items():
         cells.append(Cell(row, "gain", name, functools.partial(gains, config, 0.0, seat), digits=2))
-    ending = "lost games score 0; 10 points at most"
     notes = [
-        f"2 colours, 5 ranks, 2 cards in a hand, 3 hint tokens, {lives} {'life' if lives == 1 else 'lives'}, {ending}",
+        f"2 colours, 5 ranks, 2 cards in a hand, 3 hint tokens, {of['lives']}, lost games score 0; 10 points at most",
         f"{GAMES} games a seed, the same deals with and without search; the most likely action is played, search and "
         f"blueprint; {PARTICLES} hands a decision, drawn from the exact posterior, one rollout a hand and action, the "
         "same hands and random numbers for all actions; rollouts sample from the blueprint",
         "a smaller game than the paper's two, with blueprints of our own: what is shown is the gain over them",
     ]
-    if lives != 1:
-        notes.append("played after no fall over step sizes had been seen with one life, whose blueprints risk nothing")
-    slug = "small-hanabi" if lives == 1 else f"small-hanabi-{lives}-lives"
-    return Item(slug, "Search in small Hanabi, exact beliefs", [trained], cells, 5, notes)
+    title = "Search in small Hanabi, exact beliefs"
+    return Item(f"small-hanabi{of['suffix']}", title, [trained], cells, 5, notes + of["notes"])
 
 
 @functools.cache

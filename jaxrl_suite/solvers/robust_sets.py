@@ -11,6 +11,7 @@ of a state together. Balls lie around the MDP's own transitions; a radius is one
 nominal [S, A, S], rewards r(s,a) [S, A] or r(s,a,s') [S, A, S], following [S]: values of the next stage.
 """
 
+import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -34,11 +35,12 @@ class Backup(NamedTuple):
     kernel: Any
 
 
-class Swept:
+class Swept(abc.ABC):
     """What sets share: a sweep is the best policy's backup, unless a set has a faster one."""
 
+    @abc.abstractmethod
     def best(self, nominal: Any, rewards: Any, discount: Any, following: Any) -> Backup:
-        raise NotImplementedError
+        """The best policy's backup of values `following` [S]."""
 
     def prepare(self, nominal: Any) -> Any:
         """What all sweeps over the same nominal rows share."""
@@ -51,9 +53,9 @@ class Swept:
 class Rectangular(Swept):
     """What (s,a)-rectangular sets share: `worst(nominal, v)` is all that tells them apart."""
 
+    @abc.abstractmethod
     def worst(self, nominal: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(sigma [S, A], worst rows [S, A, S]) of values v, [S] or [S, A, S]."""
-        raise NotImplementedError
 
     def action_values(self, nominal: Any, rewards: Any, discount: Any, following: Any) -> tuple[jax.Array, jax.Array]:
         """(worst action values [S, A], worst rows [S, A, S])."""
@@ -126,9 +128,9 @@ class Ball(Rectangular):
 
     radius: Any
 
+    @abc.abstractmethod
     def row(self, v: jax.Array, nominal: jax.Array, radius: Any) -> tuple[jax.Array, jax.Array]:
         """(sigma, worst row) of one row."""
-        raise NotImplementedError
 
     def check(self, mdp: Any) -> None:
         _check_size(type(self).__name__, "radius", self.radius, (mdp.num_states, mdp.num_actions))

@@ -304,6 +304,13 @@ def network_exploitability(run: Any) -> np.ndarray:
     return np.array([float(exploitability(game, policy)) for policy in policy_table(run)])
 
 
+SEARCH_PAPER = (
+    "The Update-Equivalence Framework for Decision-Time Planning. "
+    "Sokota, Farina, Wu, Hu, Wang, Kolter, Brown; ICLR 2024, arXiv 2304.13138"
+)
+SEARCH_ITEMS = ("variants", "tiny-hanabi", "boards", "head-to-head", "particles", "exploitability")
+HANABI_ITEMS = ("small-hanabi", "small-hanabi-3-lives", "hanabi", "hanabi-brief-5", "hanabi-brief-7")
+
 EXPERIMENT = Experiment(
     "mirror_descent_search",
     "A Unified Approach to Reinforcement Learning, Quantal Response Equilibria, and Two-Player Zero-Sum Games",
@@ -328,4 +335,5 @@ EXPERIMENT = Experiment(
         "hanabi": functools.partial(hanabi.papers, PUBLISHED["hanabi"]),
         **{f"hanabi-brief-{name[0]}": functools.partial(hanabi.brief, name) for name in hanabi.PAPERS},
     },
+    dict.fromkeys((*SEARCH_ITEMS, *HANABI_ITEMS), SEARCH_PAPER),
 )

@@ -136,13 +136,24 @@ class Item:
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """A paper's reproductions. claim: what may be said of them in one line. items: by name, a function of the scale,
-    which may return None where an item has nothing at that scale."""
+    which may return None where an item has nothing at that scale. others: of items that belong to another paper, its
+    title and source."""
 
     paper: str
     title: str
     source: str
     claim: str
     items: Mapping[str, Callable[[str], Item | None]]
+    others: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.others:
+            if name not in self.items:
+                raise UnknownNameError(f"item of {self.paper}", name, self.items)
+
+    def source_of(self, item: str) -> str:
+        """Title and source of the paper that an item belongs to."""
+        return self.others.get(item, f"{self.title}. {self.source}")
 
     def item(self, name: str, scale: str) -> Item | None:
         """Raises UnknownNameError for another name, ConfigError for another scale."""

@@ -143,7 +143,7 @@ def markdown(experiment: Experiment, item: Item, scale: str, rows: list[list[str
     lines = [
         f"# {item.title}",
         "",
-        f"{experiment.title}. {experiment.source}. {experiment.claim}",
+        f"{experiment.source_of(item.name)}. {experiment.claim}",
         "",
         f"Made by `jaxrl reproduce {experiment.paper}/{item.name} --scale {scale}`. Means over seeds with 95 %",
         f"bootstrap intervals; fewer than {item.least_seeds} seeds decide nothing.",

@@ -1,4 +1,4 @@
-"""Evaluation: whole episodes played through `start` and `act`, no learning."""
+"""Evaluation: whole episodes played through `start` and `act`, no learning. Episodes are spread over the devices."""
 
 import functools
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from jaxrl_suite.agent import Agent
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.precision import precision
 from jaxrl_suite.training.members import EVALUATION
+from jaxrl_suite.training.placement import Plan, make_plan, over_members, pad, place, replicate
 
 
 class Evaluation(NamedTuple):
@@ -35,6 +36,7 @@ def evaluate(
     max_steps: int | None = None,
     env: Any = None,
     env_params: Any = None,
+    devices: int | None = None,
 ) -> Evaluation:
     """Plays `episodes` whole episodes with every member of `state`, each from its seed's own evaluation stream.
 
@@ -45,10 +47,11 @@ def evaluate(
         max_steps: limit on the length of an episode; needed only where the environment has no time limit.
         env: environment to play in instead of the agent's own, with `env_params` of its own: a game from one seat.
         env_params: parameters to play under, instead of the agent's own.
+        devices: how many the episodes are spread over; default: all that JAX shows (see `use_cores`).
 
     Raises:
         ConfigError: if `env` comes without its parameters, `episodes` or `max_steps` is not positive, or the
-            environment's limit is unknown.
+            environment's limit is unknown, or there are not so many devices.
     """
     if episodes < 1:
         raise ConfigError(f"episodes = {episodes}: must be >= 1")
@@ -59,10 +62,11 @@ def evaluate(
     if limit < 1:
         raise ConfigError(f"max_steps = {limit}: must be >= 1")
     with precision(agent.info.precision):
-        keys = jax.vmap(jax.random.key)(jnp.asarray(np.asarray(seeds), jnp.uint32))
-        play = _player(agent, agent.info.env if env is None else env, episodes, greedy)
-        returns, lengths, ended = play(keys, state, params, jnp.int32(limit))
-        return Evaluation(np.asarray(returns), np.asarray(lengths), np.asarray(ended))
+        plan = make_plan(episodes, devices)
+        keys = place(pad(_keys(jnp.asarray(np.asarray(seeds), jnp.uint32), episodes), plan), plan)
+        play = _player(agent, agent.info.env if env is None else env, plan, greedy)
+        played = play(keys, *replicate((state, params, jnp.int32(limit)), plan))
+        return Evaluation(*(np.asarray(x)[..., :episodes] for x in played))
 
 
 def time_limit(params: Any) -> int:
@@ -78,8 +82,18 @@ def time_limit(params: Any) -> int:
     raise ConfigError("max_steps: the environment has no max_steps_in_episode, so evaluation needs a limit")
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _keys(seeds: jax.Array, episodes: int) -> jax.Array:
+    """[episode, member]."""
+
+    def of_member(seed: jax.Array) -> jax.Array:
+        return jax.random.split(jax.random.fold_in(jax.random.key(seed), EVALUATION), episodes)
+
+    return jax.vmap(of_member, out_axes=1)(seeds)
+
+
 @functools.lru_cache(maxsize=32)
-def _player(agent: Agent, env: Any, episodes: int, greedy: bool) -> Any:
+def _player(agent: Agent, env: Any, plan: Plan, greedy: bool) -> Any:
     def episode(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
         key_start, key_reset, key_steps = jax.random.split(key, 3)
         observation, env_state = env.reset(key_reset, params)
@@ -99,8 +113,10 @@ def _player(agent: Agent, env: Any, episodes: int, greedy: bool) -> Any:
         length, *_, total, ended = jax.lax.while_loop(is_running, play_step, loop)
         return total, length, ended
 
-    def member(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
-        keys = jax.random.split(jax.random.fold_in(key, EVALUATION), episodes)
-        return jax.vmap(episode, (0, None, None, None))(keys, state, params, limit)
+    member = jax.vmap(episode, (0, None, None, None))
 
-    return jax.jit(jax.vmap(member, (0, 0, None, None)))
+    def batch(keys: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
+        return jax.vmap(member, (0, 0, None, None))(jnp.swapaxes(keys, 0, 1), state, params, limit)
+
+    # Every episode needs all of a member's state and only its own key: episodes are the axis that is spread.
+    return jax.jit(over_members(batch, plan, (True, False, False, False), (1, 1, 1)))

@@ -111,6 +111,11 @@ def place(tree: Any, plan: Plan) -> Any:
     return jax.device_put(tree, NamedSharding(mesh_of(plan), MEMBER))
 
 
+def replicate(tree: Any, plan: Plan) -> Any:
+    """Puts arrays, whole, on each of the plan's devices."""
+    return jax.device_put(tree, NamedSharding(mesh_of(plan), REPLICATED))
+
+
 def over_members(
     function: Callable[..., Any], plan: Plan, in_members: tuple[bool, ...], out_axes: Any
 ) -> Callable[..., Any]:

@@ -96,6 +96,14 @@ def test_cells_over_several_trainings_and_exact_ones(tmp_path):
 EXPERIMENT = Experiment("nobody", "No paper", "nobody 2026", "A test.", {"small": lambda scale: item()})
 
 
+def test_an_items_page_names_its_own_paper():
+    theirs = dataclasses.replace(EXPERIMENT, others={"small": "Another paper. somebody 2027"})
+    assert "No paper. nobody 2026. A test." in report.markdown(EXPERIMENT, item(), "smoke", [], None)
+    assert "Another paper. somebody 2027. A test." in report.markdown(theirs, item(), "smoke", [], None)
+    with pytest.raises(UnknownNameError, match="smal"):
+        dataclasses.replace(EXPERIMENT, others={"smal": "Another paper"})
+
+
 def test_cells_are_measured_and_judged(tmp_path):
     runs = trainings.run_trainings(item(), tmp_path)
     cells = report.measure(item(), runs)

@@ -212,6 +212,17 @@ def test_evaluation_uses_its_own_stream_and_memory():
     assert not short.ended.any()
 
 
+def test_evaluation_is_the_same_on_any_number_of_devices():
+    run = jrl.train(ppo_agent(), seeds=3, updates=1)
+    play = {"seeds": run.seeds, "greedy": False}
+    alone = jrl.evaluate(run.agent, run.state, episodes=5, devices=1, **play)
+    spread = jrl.evaluate(run.agent, run.state, episodes=5, devices=2, **play)
+    assert len(set(alone.returns.ravel())) > 5
+    jax.tree.map(np.testing.assert_array_equal, alone, spread)
+    with pytest.raises(ConfigError, match="devices = 3"):
+        jrl.evaluate(run.agent, run.state, episodes=5, devices=3, **play)
+
+
 @pytest.mark.parametrize(
     ("members", "devices", "threads", "cores", "advice"),
     [

@@ -15,6 +15,8 @@ MODULES = {
     "a2c": "a2c",
     "dqn": "dqn",
     "pqn": "pqn",
+    "sac": "sac",
+    "td3": "td3",
     "stepmix": "stepmix",
     "epsmix": "stepmix",
     "baseline_only": _BASELINES,
@@ -54,6 +56,8 @@ _CONFIGS = {
     "A2CConfig": "a2c",
     "DQNConfig": "dqn",
     "PQNConfig": "pqn",
+    "SACConfig": "sac",
+    "TD3Config": "td3",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
     "SQIRLConfig": "sqirl",
@@ -119,12 +123,14 @@ __all__ = [
     "OptimisticNPGConfig",
     "PPOConfig",
     "PQNConfig",
+    "SACConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
     "SampledMMDConfig",
     "SearchConfig",
     "SearchState",
     "SequenceFormMMDConfig",
+    "TD3Config",
     "a2c",
     "adversarial_dqn",
     "agent_named",
@@ -163,12 +169,14 @@ __all__ = [
     "optimistic_npg",
     "ppo",
     "pqn",
+    "sac",
     "search",
     "searcher",
     "sqirl",
     "sqirl_theory",
     "stepmix",
     "table_play",
+    "td3",
     "uniform_play",
 ]
 
@@ -199,12 +207,14 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
     from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn, kernel_returns
+    from jaxrl_suite.agents.sac import SACConfig, sac
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory
     from jaxrl_suite.agents.stepmix import epsmix, stepmix
+    from jaxrl_suite.agents.td3 import TD3Config, td3
 
 
 def agent_named(name: str) -> Callable[..., Any]:

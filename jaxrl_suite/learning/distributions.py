@@ -155,6 +155,11 @@ class TanhGaussian(_DiagonalNormal):
         action = self.low + (self.high - self.low) * 0.5 * (jnp.tanh(raw) + 1.0)
         return action.reshape(*raw.shape[:-1], *self.shape)
 
+    def disturbed(self, action: jax.Array, noise: jax.Array) -> jax.Array:
+        """Actions of the environment with noise [..., D] in halves of their range, clipped to the bounds."""
+        moved = action.reshape(noise.shape) + 0.5 * (self.high - self.low) * noise
+        return jnp.clip(moved, self.low, self.high).reshape(action.shape)
+
     def _log_slope(self, raw: jax.Array) -> jax.Array:
         scale = (self.high - self.low) * 0.5
         return jnp.log(scale) + 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))

@@ -48,6 +48,17 @@ def _dense(width: int, scale: float, name: str | None = None) -> nn.Dense:
     )
 
 
+class Dense(nn.Module):
+    """A linear layer, orthogonally initialised, as heads are."""
+
+    width: int
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return _dense(self.width, self.scale)(x)
+
+
 class _Rows(nn.Module):
     """The layer `_dense` on one-hot vectors, from the numbers they stand for: a row of its kernel, and no product."""
 

@@ -52,7 +52,7 @@ def check_replay(config: Any) -> None:
             f"{name}.total_updates = {config.total_updates}: with {steps} environment steps an update, "
             f"must stay below {MOST_ENV_STEPS // steps}"
         )
-    if hasattr(config.module, "initial_memory"):
+    if hasattr(getattr(config, "module", None), "initial_memory"):
         raise ConfigError(f"{name}.module: must have no memory; single transitions are replayed, not sequences")
 
 

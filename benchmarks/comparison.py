@@ -106,11 +106,11 @@ def ratio_between(rows: list[dict[str, Any]], members: int, ours: str, theirs: s
     return paired_ratio(*named)
 
 
-def table(summaries: list[dict[str, Any]], algorithm: str) -> Any:
+def table(summaries: list[dict[str, Any]], algorithm: str, env_id: str) -> Any:
     """A rich table of `summarise`'s output."""
     from rich.table import Table
 
-    view = Table(title=f"{algorithm} on CartPole-v1, environment steps a second")
+    view = Table(title=f"{algorithm} on {env_id}, environment steps a second")
     for name, justify in COLUMNS.items():
         view.add_column(name, justify=justify)
     last = None

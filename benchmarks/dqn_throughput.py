@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import side_by_side
 
-from jaxrl_suite.errors import ConfigError, JaxrlError
+from jaxrl_suite.errors import ConfigError
 
 NOTES = {
     "ours": "final_returns: training episodes ended in the last tenth of the updates. Bootstraps through time limits; "
@@ -50,16 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     import tyro
 
     options = tyro.cli(Options, args=argv, prog="dqn_throughput")
-    benchmark = side_by_side.Benchmark("dqn", "dqn_floor.py", NOTES, ("rejax",))
-    try:
-        options.check()
-        arguments = ("--buffer-size", str(options.buffer_size))
-        field = side_by_side.contestants_of("dqn", {"rejax": ()}, options, arguments)
-        result = side_by_side.run(benchmark, field, options)
-    except JaxrlError as error:
-        return side_by_side.report_error(error)
-    side_by_side.show(benchmark, result, options, side_by_side.one_device_lines(result["rows"], options.members))
-    return 0
+    return side_by_side.beside_rejax("dqn", NOTES, options)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ def check_same_jax(pins: Path) -> None:
 
 
 def find_uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = os.environ.get("UV") or shutil.which("uv") or (str(beside) if beside.exists() else None)
+    # Beside the interpreter, or where `make setup` puts the one that it fetches.
+    places = (Path(sys.executable).with_name("uv"), PINS.parents[1] / ".tools" / "bin" / "uv")
+    beside = next((str(path) for path in places if path.exists()), None)
+    found = os.environ.get("UV") or shutil.which("uv") or beside
     if found is None:
         raise ConfigError("uv is needed to build the peers' environments: put it on PATH, or its path into UV")
     return found

@@ -31,7 +31,7 @@ def measure(members: int, level: float, every: int, updates: int) -> dict:
 
     jrl.use_cores()
     settings = common.PQN_SETTINGS | {"total_updates": updates, "hidden_sizes": common.HIDDEN_SIZES["pqn"]}
-    agent = jrl.agents.pqn(*jrl.make(common.ENV_ID), jrl.agents.PQNConfig(**settings))
+    agent = jrl.agents.pqn(*jrl.make(common.ENV_IDS["pqn"]), jrl.agents.PQNConfig(**settings))
     devices = jax.device_count() if members % jax.device_count() == 0 else 1
     keys = jax.vmap(jax.random.wrap_key_data)(common.member_keys(members, 0, devices))
 

@@ -1,6 +1,6 @@
 """Runs contestants of a benchmark in turns, each measurement a process of its own, and keeps what they measured.
 
-What is compared is `ppo_throughput`'s, `dqn_throughput`'s and `pqn_throughput`'s to say.
+What is compared is for the `..._throughput` scripts to say.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from typing import Any
 
 import comparison
 import peer_environments
+from worker_common import ENV_IDS
 
 from jaxrl_suite.errors import ConfigError, JaxrlError
 
@@ -251,10 +252,23 @@ def show(benchmark: Benchmark, result: dict[str, Any], options: Options, lines: 
 
     name = benchmark.algorithm.upper()
     console = Console(width=max(Console().width, comparison.WIDTH))
-    console.print(comparison.table(result["summary"], name))
+    console.print(comparison.table(result["summary"], name, ENV_IDS[benchmark.algorithm]))
     for line in ("* evaluated after training, see notes in the JSON file", *lines, *floor_lines(result["floor"], name)):
         console.print(line, markup=False, highlight=False)
     console.print(f"written: {options.out}", markup=False)
+
+
+def beside_rejax(algorithm: str, notes: dict[str, str], options: Any) -> int:
+    """Ours beside Rejax's, of an agent that keeps `options.buffer_size` transitions. Returns the exit status."""
+    benchmark = Benchmark(algorithm, f"{algorithm}_floor.py", notes, ("rejax",))
+    try:
+        options.check()
+        field = contestants_of(algorithm, {"rejax": ()}, options, ("--buffer-size", str(options.buffer_size)))
+        result = run(benchmark, field, options)
+    except JaxrlError as error:
+        return report_error(error)
+    show(benchmark, result, options, one_device_lines(result["rows"], options.members))
+    return 0
 
 
 def report_error(error: JaxrlError) -> int:

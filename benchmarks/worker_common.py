@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ENV_ID = "CartPole-v1"
-HIDDEN_SIZES = {"ppo": (64, 64), "dqn": (64, 64), "pqn": (256, 256)}
+ENV_IDS = {"ppo": "CartPole-v1", "dqn": "CartPole-v1", "pqn": "CartPole-v1", "sac": "Pendulum-v1"}
+HIDDEN_SIZES = {"ppo": (64, 64), "dqn": (64, 64), "pqn": (256, 256), "sac": (64, 64)}
 # Under the names of our configs; each peer's worker says what it calls them.
 PPO_SETTINGS: dict[str, Any] = {
     "num_envs": 4,
@@ -59,11 +59,28 @@ PQN_SETTINGS: dict[str, Any] = {
     "layer_norm": True,
     "activation": "relu",
 }
-SETTINGS = {"ppo": PPO_SETTINGS, "dqn": DQN_SETTINGS, "pqn": PQN_SETTINGS}
+SAC_SETTINGS: dict[str, Any] = {
+    "num_envs": 1,
+    "train_frequency": 1,
+    "gradient_steps": 1,
+    "policy_period": 1,
+    "batch_size": 256,
+    "learning_starts": 1000,
+    "actor_rate": 1e-3,
+    "critic_rate": 1e-3,
+    "temperature_rate": 1e-3,
+    "discount": 0.99,
+    "polyak": 0.005,
+    "lowest_log_std": -10.0,
+    "highest_log_std": 2.0,
+    "activation": "relu",
+}
+SETTINGS = {"ppo": PPO_SETTINGS, "dqn": DQN_SETTINGS, "pqn": PQN_SETTINGS, "sac": SAC_SETTINGS}
 ENV_STEPS_PER_UPDATE = {
     "ppo": PPO_SETTINGS["num_envs"] * PPO_SETTINGS["rollout_length"],
     "dqn": DQN_SETTINGS["num_envs"] * DQN_SETTINGS["train_frequency"],
     "pqn": PQN_SETTINGS["num_envs"] * PQN_SETTINGS["rollout_length"],
+    "sac": SAC_SETTINGS["num_envs"] * SAC_SETTINGS["train_frequency"],
 }
 EVALUATION_EPISODES = 128
 EVALUATION_EPSILON = 0.005
@@ -74,7 +91,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The arguments every worker takes. More than one device are virtual CPU devices, asked for before jax starts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--algorithm", choices=tuple(SETTINGS), required=True)
-    parser.add_argument("--buffer-size", type=int, help="transitions that DQN keeps")
+    parser.add_argument("--buffer-size", type=int, help="transitions that DQN or SAC keeps")
     parser.add_argument("--members", type=int, required=True)
     parser.add_argument("--updates", type=int, required=True)
     parser.add_argument("--seed-start", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Times this package's PPO, DQN or PQN through its public surface: one measurement a process, one line of JSON.
+"""Times this package's PPO, DQN, PQN or SAC through its public surface: one measurement a process, one line of JSON.
 
 Both kinds of score are given, so that each peer is met on the one it offers: final returns as `Run.final_returns`
 defines them, and 128 episodes of the final policy with sampled actions, played after the clock has stopped.
@@ -9,8 +9,8 @@ import time
 
 import worker_common as common
 
-RECORD_EVERY = {"ppo": 1, "dqn": 25, "pqn": 1}
-"""Updates a record of metrics: of DQN's, which are a hundred times as many, not each is kept."""
+RECORD_EVERY = {"ppo": 1, "dqn": 25, "pqn": 1, "sac": 25}
+"""Updates a record of metrics: of DQN's and SAC's, which are a hundred times as many, not each is kept."""
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
 
     if arguments.threads is not None:
         jrl.use_cores(arguments.threads)
-    env, params = jrl.make(common.ENV_ID)
+    env, params = jrl.make(common.ENV_IDS[arguments.algorithm])
     factory = jrl.agents.agent_named(arguments.algorithm)
     settings = common.SETTINGS[arguments.algorithm] | {"total_updates": arguments.updates}
     if arguments.buffer_size is not None:

@@ -12,7 +12,7 @@ def main() -> None:
     arguments = common.parse()
     import numpy as np
 
-    train = peer_purejaxrl.make_train(arguments.checkout, common.ENV_ID, common.PPO_SETTINGS, arguments.updates)
+    train = peer_purejaxrl.make_train(arguments.checkout, common.ENV_IDS["ppo"], common.PPO_SETTINGS, arguments.updates)
     keys = common.member_keys(arguments.members, arguments.seed_start, arguments.devices)
     result, seconds = common.time_batched(train, keys)
     peak = common.peak_rss_bytes()

@@ -1,11 +1,12 @@
-"""Times Rejax's PPO, DQN or PQN: one measurement a process, one line of JSON.
+"""Times Rejax's PPO, DQN, PQN or SAC: one measurement a process, one line of JSON.
 
 The peer's own scores come from an evaluation callback. Here that callback gives nothing, so the timed program holds
 training alone, and the peer's `evaluate` (128 episodes of the final policy, actions sampled) runs after the clock has
 stopped. Rejax's PPO has no learning-rate annealing, no orthogonal initialisation, clips gradients by value, and updates
 actor and critic apart; its DQN has the squared loss, takes minibatches without replacement, acts by chance until
 learning starts and takes one step of all environments an iteration, so `train_frequency` is 1; its PQN has Adam for
-RAdam and scales no rewards. None keeps training returns.
+RAdam and scales no rewards; its SAC clips the log of the standard deviation where ours bends it, takes no random
+actions first, and minibatches without replacement. None keeps training returns.
 """
 
 import argparse
@@ -45,6 +46,21 @@ def pqn_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def sac_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = common.SAC_SETTINGS
+    return {
+        "num_epochs": settings["gradient_steps"],
+        "batch_size": settings["batch_size"],
+        "buffer_size": arguments.buffer_size,
+        "fill_buffer": settings["learning_starts"],
+        "polyak": 1 - settings["polyak"],
+        "learning_rate": settings["actor_rate"],
+    }
+
+
+OWN = {"ppo": ppo_settings, "dqn": dqn_settings, "pqn": pqn_settings, "sac": sac_settings}
+
+
 def main() -> None:
     arguments = common.parse()
     import jax
@@ -54,14 +70,14 @@ def main() -> None:
     settings = common.SETTINGS[arguments.algorithm]
     # Its DQN and PQN have layers of 64 and take no other sizes.
     sizes = {"hidden_layer_sizes": common.HIDDEN_SIZES["ppo"]} if arguments.algorithm == "ppo" else {}
-    own = {"ppo": ppo_settings, "dqn": dqn_settings, "pqn": pqn_settings}[arguments.algorithm](arguments)
+    own = OWN[arguments.algorithm](arguments)
     algorithm = (
         getattr(rejax, arguments.algorithm.upper())
         .create(
-            env=common.ENV_ID,
+            env=common.ENV_IDS[arguments.algorithm],
             agent_kwargs={"activation": settings["activation"], **sizes},
             gamma=settings["discount"],
-            **{name: settings[name] for name in ("num_envs", "learning_rate", "max_grad_norm")},
+            **{name: settings[name] for name in ("num_envs", "learning_rate", "max_grad_norm") if name in settings},
             **own,
             total_timesteps=common.total_env_steps(arguments),
             eval_freq=common.total_env_steps(arguments),

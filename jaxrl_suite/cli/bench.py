@@ -10,6 +10,7 @@ BENCHMARKS = {
     "ppo": "ppo_throughput",
     "dqn": "dqn_throughput",
     "pqn": "pqn_throughput",
+    "sac": "sac_throughput",
     "stepmix": "stepmix_speed",
     "effective-horizon": "effective_horizon",
     "sqirl": "sqirl_speed",

@@ -20,6 +20,7 @@ comparison = load("comparison")
 environments = load("peer_environments")
 floor = load("ppo_floor")
 dqn_floor = load("dqn_floor")
+sac_floor = load("sac_floor")
 pqn_floor = load("pqn_floor")
 workers = load("worker_common")
 
@@ -100,6 +101,14 @@ def test_floor_of_dqn_counts_a_gradient_step():
     assert dqn_floor.optimizer_bytes_per_env_step() == (320 + 4160 + 130) * 4 * 7 / 4
 
 
+def test_floor_of_sac_counts_every_pass():
+    """Multiply-adds: actor 3*64 + 64*64 + 64*2, two critics of 4*64 + 64*64 + 64*1."""
+    act, judge = 2 * (192 + 4096 + 128), 2 * 2 * (256 + 4096 + 64)
+    critics, actor = judge + (2 * judge - 2 * 2 * 256), act + (2 * act - 2 * 192) + 2 * judge
+    assert sac_floor.operations_per_env_step() == act + 256 * (act + judge + critics + actor + act)
+    assert sac_floor.optimizer_bytes_per_env_step() == ((256 + 4160 + 130) + 2 * (320 + 4160 + 65)) * 4 * 7
+
+
 def test_floor_of_pqn_counts_four_epochs():
     """Multiply-adds: 4*256 + 256*256 + 256*2; every step is acted on and bootstrapped from once."""
     forward = 2 * (1024 + 65536 + 512)
@@ -135,7 +144,7 @@ def test_settings_are_fields_of_the_config(algorithm):
     import jaxrl_suite as jrl
 
     factory = jrl.agents.agent_named(algorithm)
-    agent = factory(*jrl.make(workers.ENV_ID), factory.config_class(**workers.SETTINGS[algorithm]))
+    agent = factory(*jrl.make(workers.ENV_IDS[algorithm]), factory.config_class(**workers.SETTINGS[algorithm]))
     assert agent.info.env_steps_per_update == workers.ENV_STEPS_PER_UPDATE[algorithm]
 
 

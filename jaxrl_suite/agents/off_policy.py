@@ -25,7 +25,14 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.distributions import TanhGaussian, policy_for
-from jaxrl_suite.learning.networks import ACTIVATIONS, MLP, Network, check_hidden_sizes, flatten_observation
+from jaxrl_suite.learning.networks import (
+    ACTIVATIONS,
+    MLP,
+    Dense,
+    Network,
+    check_hidden_sizes,
+    flatten_observation,
+)
 from jaxrl_suite.learning.replay import Experience, check_replay, empty_replay, experience_of, replay_of
 
 CLEANRL = "CleanRL, MuJoCo"
@@ -101,8 +108,8 @@ class Critic(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
         inputs = joined(observation, action, self.observation_rank, self.action_rank)
-        outputs: Any = Network(MLP(self.hidden_sizes, self.activation), 1, 1.0)((), inputs)
-        return outputs[1][..., 0]
+        _, features = MLP(self.hidden_sizes, self.activation)((), inputs)
+        return Dense(1)(features)[..., 0]
 
 
 def joined(observation: jax.Array, action: jax.Array, observation_rank: int, action_rank: int) -> jax.Array:

@@ -44,6 +44,7 @@ MODULES = {
     "iwocs": "iwocs",
     "nfsp": "nfsp",
     "deep_iwocs": "deep_iwocs",
+    "sac_iwocs": "sac_iwocs",
     "adversarial_dqn": "robust_dqn",
     "uniform_play": "fixed",
     "first_action": "fixed",
@@ -79,8 +80,9 @@ _CONFIGS = {
     "DeepMMDConfig": "deep_mmd",
     "NFSPConfig": "nfsp",
     "DeepIWOCSConfig": "deep_iwocs",
+    "SACIWOCSConfig": "sac_iwocs",
     "AdversarialDQNConfig": "robust_dqn",
-    "kernel_returns": "robust_dqn",
+    "kernel_returns": "robust_blocks",
     "FixedConfig": "fixed",
     "IWOCSConfig": "iwocs",
     "SearchConfig": "search",
@@ -124,6 +126,7 @@ __all__ = [
     "PPOConfig",
     "PQNConfig",
     "SACConfig",
+    "SACIWOCSConfig",
     "SQIRLConfig",
     "SQIRLTheoryConfig",
     "SampledMMDConfig",
@@ -170,6 +173,7 @@ __all__ = [
     "ppo",
     "pqn",
     "sac",
+    "sac_iwocs",
     "search",
     "searcher",
     "sqirl",
@@ -206,8 +210,10 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
-    from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn, kernel_returns
+    from jaxrl_suite.agents.robust_blocks import kernel_returns
+    from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn
     from jaxrl_suite.agents.sac import SACConfig, sac
+    from jaxrl_suite.agents.sac_iwocs import SACIWOCSConfig, sac_iwocs
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form

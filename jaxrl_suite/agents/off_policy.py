@@ -170,6 +170,14 @@ def moved(targets: Any, params: Any, polyak: Any) -> Any:
     return optax.incremental_update(params, targets, polyak)
 
 
+def restarted(
+    key: jax.Array, state: OffPolicyState, learned: Any, env: Any, env_params: Any, config: OffPolicyConfig
+) -> OffPolicyState:
+    """The state at the start of a run with this learned; of `state` only the buffer's shapes are used."""
+    observation, env_state = VectorEnv(env, config.num_envs, config.reset_pool).reset(key, env_params)
+    return OffPolicyState(learned, jax.tree.map(jnp.zeros_like, state.buffer), env_state, observation)
+
+
 def replaced(learned: Any, **parts: Any) -> Any:
     """`learned` with other parts."""
     return dataclasses.replace(learned, **parts)

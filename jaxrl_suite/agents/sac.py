@@ -11,6 +11,7 @@ there were minibatches: CleanRL's order. `enhanced` adds what IWOCS asks of a cr
 observation. Each of the three losses has an Adam of its own, and they are stepped in turn.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -142,8 +143,19 @@ def networks_of(env: Any, env_params: Any, config: SACConfig) -> Networks:
     return Networks(policy, lambda key, s: network.init(key, (), s), actor, new_critics, soft, both)
 
 
+def learned_from(actor: Any, critics: Any, config: SACConfig) -> SACLearned:
+    """At the start, from these parameters."""
+    adam = optax.scale_by_adam(eps=config.adam_epsilon)
+    log_temperature = jnp.log(jnp.float32(config.initial_temperature))
+    # Soft value, plain value, prediction.
+    critic_opts = tuple(adam.init(critics) for _ in range(3 if config.enhanced else 1))
+    return SACLearned(
+        actor, critics, critics, log_temperature, adam.init(actor), critic_opts, adam.init(log_temperature)
+    )
+
+
 def _enhanced(plain: Critic, env: Any, env_params: Any) -> EnhancedCritic:
-    size = int(jnp.prod(jnp.array(env.observation_space(env_params).shape)))
+    size = math.prod(env.observation_space(env_params).shape)
     return EnhancedCritic(plain.hidden_sizes, plain.activation, plain.observation_rank, plain.action_rank, size)
 
 
@@ -161,12 +173,7 @@ def sac(env: Any, env_params: Any, config: SACConfig) -> Agent:
     def new(key: jax.Array, observation: Any, action: jax.Array) -> SACLearned:
         key_actor, key_critics = jax.random.split(key)
         actor = networks.new_actor(key_actor, observation)
-        critics = networks.new_critics(key_critics, observation, action)
-        log_temperature = jnp.log(jnp.float32(config.initial_temperature))
-        critic_opts = tuple(adam.init(critics) for _ in critic_losses)
-        return SACLearned(
-            actor, critics, critics, log_temperature, adam.init(actor), critic_opts, adam.init(log_temperature)
-        )
+        return learned_from(actor, networks.new_critics(key_critics, observation, action), config)
 
     def sampled(actor: Any, noise: jax.Array, observation: Any) -> tuple[jax.Array, jax.Array]:
         """(actions, their log-probabilities [B])."""

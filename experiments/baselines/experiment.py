@@ -109,6 +109,28 @@ def minatar(scale: str) -> Item | None:
     return Item("minatar", "MinAtar", trainings, cells, 5, notes, curves)
 
 
+def continuous(scale: str) -> Item:
+    """SAC and TD3 on Pendulum; on two of MuJoCo's tasks at the published budget."""
+    tasks = {"Pendulum-v1": ("Pendulum-v1", settings.OFF_POLICY_PENDULUM, 8)}
+    if scale == "smoke":
+        few = settings.OFF_POLICY_PENDULUM | {"total_updates": 600, "learning_starts": 400, "batch_size": 32}
+        tasks = {"Pendulum-v1": ("Pendulum-v1", few, 2)}
+    if scale == "full":
+        tasks |= {task: (f"mjx/{task}", settings.OFF_POLICY_MUJOCO, 8) for task in ("hopper", "halfcheetah")}
+    trainings, cells = [], []
+    for task, (env, config, seeds) in tasks.items():
+        deviation = "" if env == "Pendulum-v1" else "MJX on Gymnasium's v5 models in float32, there MuJoCo v4"
+        for label, agent in (("SAC", "sac"), ("TD3", "td3")):
+            trainings.append(Training(name_of(task, label), agent, env, config, seeds, 200))
+            cells += cells_of(task, label, trainings[-1], deviation)
+    steps = settings.OFF_POLICY_PENDULUM["total_updates"]
+    notes = [
+        f"Pendulum: {steps:,} steps a seed, one environment, a minibatch a step, settings of this suite; the bar is a "
+        "greedy return of -250, held by a test",
+    ]
+    return Item("continuous", "Continuous control", trainings, cells, 8, notes)
+
+
 def curves(runs: Any, path: Path) -> None:
     """Returns over steps, one line an agent, of the item's first task."""
     task = next(task for task in PUBLISHED if next(iter(runs)).startswith(task.lower()))
@@ -125,5 +147,5 @@ EXPERIMENT = Experiment(
     "Reference agents",
     "CleanRL, gymnax and the agents' papers",
     "Returns of the reference agents on gymnax beside numbers printed by other projects for other programs.",
-    {"control": control, "minatar": minatar},
+    {"control": control, "minatar": minatar, "continuous": continuous},
 )

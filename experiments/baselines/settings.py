@@ -27,6 +27,19 @@ PPO_PENDULUM: dict[str, Any] = {
     "total_updates": 100,
 }
 
+OFF_POLICY_PENDULUM: dict[str, Any] = {
+    "actor_rate": 1e-3,
+    "critic_rate": 1e-3,
+    "hidden_sizes": (64, 64),
+    "buffer_size": 10_000,
+    "learning_starts": 1000,
+    "total_updates": 10_000,
+}
+"""Of SAC and TD3: this suite's own; all else is CleanRL's."""
+
+OFF_POLICY_MUJOCO: dict[str, Any] = {"total_updates": 1_000_000}
+"""CleanRL's: our defaults."""
+
 A2C_MINATAR: dict[str, Any] = {
     "num_envs": 64,
     "rollout_length": 5,

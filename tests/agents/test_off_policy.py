@@ -12,6 +12,7 @@ from jaxrl_suite.agents.sac import networks_of
 from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.errors import ConfigError
 from tests.helpers import same, same_states
+from tests.known_answers.ledger import known_answer
 
 SMALL = {"num_envs": 2, "batch_size": 8, "buffer_size": 24, "hidden_sizes": (8,), "learning_starts": 0}
 LOW, HIGH = -1.0, 5.0
@@ -235,6 +236,7 @@ def test_the_temperature_follows_the_entropy(spread, rises):
     assert (metrics["policy/entropy"] < -1.0) == rises
 
 
+@known_answer("iwocs/plain-value")
 def test_an_enhanced_critic_without_entropy_has_the_same_two_values():
     """alpha = 0: soft and plain value have one target; and what follows is learnt."""
     agent = make_agent(

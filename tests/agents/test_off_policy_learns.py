@@ -38,7 +38,7 @@ def test_actions_of_the_target_probe(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sac", "td3"])
-@known_answer("actor_critic/sac-pendulum")
+@known_answer("baselines/sac-pendulum")
 def test_pendulum(name):
     """8 seeds of 10,000 steps: at least -250, on average."""
     settings = {"total_updates": 10_000, "hidden_sizes": (64, 64), "learning_starts": 1000, "buffer_size": 10_000}

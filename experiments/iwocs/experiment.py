@@ -1,5 +1,7 @@
 """IWOCS: robust MDPs as a sequence of ordinary ones, beside exact robust value iteration."""
 
+import functools
+import tomllib
 from pathlib import Path
 
 from jaxrl_suite.reproduction import Experiment
@@ -8,6 +10,8 @@ from jaxrl_suite.reproduction.loading import import_file
 HERE = Path(__file__).parent
 tabular = import_file(HERE / "tabular.py", "jaxrl_experiments_iwocs_tabular")
 control = import_file(HERE / "control.py", "jaxrl_experiments_iwocs_control")
+mujoco = import_file(HERE / "mujoco.py", "jaxrl_experiments_iwocs_mujoco")
+PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
 
 EXPERIMENT = Experiment(
     "iwocs",
@@ -20,5 +24,10 @@ EXPERIMENT = Experiment(
         "certificates": tabular.certificates,
         "cartpole": control.cartpole,
         "pendulum": control.pendulum,
+        **{
+            f"{task.replace('_', '-')}-{parameters}": functools.partial(mujoco.task, task, parameters, PUBLISHED)
+            for task, sets in mujoco.SETS.items()
+            for parameters in sets
+        },
     },
 )

@@ -20,6 +20,7 @@ BENCHMARKS = {
     "search": "search_speed",
     "robust": "robust_speed",
     "worst-case": "worst_case_speed",
+    "physics": "physics_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -204,5 +204,7 @@ register_family("linear", "jaxrl_suite.envs.tetris:make", "jaxrl_suite.envs.tetr
 register_family("game", "jaxrl_suite.envs.game_env:make", "jaxrl_suite.envs.game_env:IDS")
 register_family("board", "jaxrl_suite.envs.board_env:make", "jaxrl_suite.envs.board_env:IDS")
 register_family("pgx", "jaxrl_suite.envs.pgx_env:make")
+register_family("brax", "jaxrl_suite.envs.brax_env:make", "jaxrl_suite.envs.physics:BRAX_IDS")
+register_family("mjx", "jaxrl_suite.envs.mjx_env:make", "jaxrl_suite.envs.physics:MJX_IDS")
 register_family("hanabi", "jaxrl_suite.envs.hanabi:make", "jaxrl_suite.envs.hanabi:IDS")
 register_family("robust", "jaxrl_suite.envs.robust:make", "jaxrl_suite.envs.robust:IDS")

@@ -36,10 +36,13 @@ ENDS = ("both", "lower")
 """Grids: with both ends of every axis, or without the upper one, as the paper's."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Family:
-    """ranges: the default set. others: further parameters that may be uncertain. derived: parameters that follow from
-    those, and from which; follow(base, params) -> params computes them."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Family:
+    """What may be uncertain in an environment. Hashes by identity.
+
+    ranges: the default set. others: further parameters that may be uncertain. derived: parameters that follow from
+    those, and from which; follow(base, params) -> params computes them.
+    """
 
     ranges: Ranges
     others: tuple[str, ...] = ()
@@ -64,21 +67,21 @@ def _acrobot(base: Any, params: Any) -> Any:
 
 
 _FAMILIES = {
-    "CartPole-v1": _Family(
+    "CartPole-v1": Family(
         {"masspole": (0.05, 1.0), "length": (0.25, 2.0)},
         ("masscart", "gravity", "force_mag"),
         {"total_mass": "masscart + masspole", "polemass_length": "masspole * length"},
         _cart_pole,
     ),
-    "Pendulum-v1": _Family({"m": (0.5, 2.0), "l": (0.5, 1.5)}, ("g",)),
-    "Acrobot-v1": _Family(
+    "Pendulum-v1": Family({"m": (0.5, 2.0), "l": (0.5, 1.5)}, ("g",)),
+    "Acrobot-v1": Family(
         {"link_mass_2": (0.5, 2.0), "link_length_1": (0.5, 1.5)},
         ("link_mass_1", "link_length_2", "link_moi"),
         {"link_com_pos_1": "link_length_1", "link_com_pos_2": "link_length_2"},
         _acrobot,
     ),
-    "MountainCar-v0": _Family({"force": (0.0008, 0.0012), "gravity": (0.002, 0.003)}),
-    "MountainCarContinuous-v0": _Family({"power": (0.001, 0.002), "gravity": (0.002, 0.003)}),
+    "MountainCar-v0": Family({"force": (0.0008, 0.0012), "gravity": (0.002, 0.003)}),
+    "MountainCarContinuous-v0": Family({"power": (0.001, 0.002), "gravity": (0.002, 0.003)}),
 }
 
 IDS = tuple(f"robust/{name}" for name in _FAMILIES)
@@ -119,9 +122,8 @@ class RobustEnv(BaseEnv):
         names: the uncertain parameters, d of them, in the order of all vectors psi [d].
     """
 
-    def __init__(self, env: BaseEnv, id: str, names: tuple[str, ...]):
-        self.env, self.id, self.names = env, id, names
-        self._family = _FAMILIES[id.removeprefix("robust/")]
+    def __init__(self, env: BaseEnv, id: str, family: Family, names: tuple[str, ...]):
+        self.env, self.id, self.names, self._family = env, id, names, family
         self.default_params = self.wrap_params(env.default_params)
 
     def wrap_params(self, params: Any) -> RobustParams:
@@ -209,26 +211,43 @@ def unit_grid(dimensions: int, points: int, ends: str = "both") -> np.ndarray:
 def make(
     id: str, ranges: Ranges | None = None, levels: int | None = None, randomness: float = 0.0
 ) -> tuple[RobustEnv, RobustParams]:
-    """The family `robust/ID`, and the parameters of its nominal kernel.
+    """The family `robust/ID`, and the parameters of its nominal kernel; arguments and errors as of `around`.
+
+    Raises:
+        UnknownNameError: also for an id that does not exist.
+    """
+    name = id.removeprefix("robust/")
+    if name not in _FAMILIES:
+        raise UnknownNameError("environment", id, IDS)
+    return around(lambda: make_env(name)[0], id, _FAMILIES[name], ranges, levels, randomness)
+
+
+def around(
+    base: Callable[[], BaseEnv],
+    id: str,
+    family: Family,
+    ranges: Ranges | None = None,
+    levels: int | None = None,
+    randomness: float = 0.0,
+) -> tuple[RobustEnv, RobustParams]:
+    """An environment over a box of kernels, and the parameters of its nominal one.
 
     Args:
+        base: gives the environment; called once the ranges are known to be good.
+        id: name of what is made.
         ranges: (low, high) of every uncertain parameter by name; None: the family's own.
         randomness: as in `RobustParams`; 1 is domain randomisation.
         levels: if given, continuous actions become so many evenly spaced ones (`DiscretizedActions`).
 
     Raises:
-        UnknownNameError: for an id or a parameter that does not exist.
+        UnknownNameError: for a parameter that does not exist.
         ConfigError: for a range that is empty, inverted or not positive, or a parameter that follows from others.
     """
-    name = id.removeprefix("robust/")
-    if name not in _FAMILIES:
-        raise UnknownNameError("environment", id, IDS)
-    family = _FAMILIES[name]
     ranges = family.ranges if ranges is None else ranges
     _check_ranges(id, family, ranges)
-    env = make_env(name)[0]
+    env = base()
     env = env if levels is None else DiscretizedActions(env, levels)
-    robust = _robust(env, id, tuple(ranges))
+    robust = _robust(env, id, family, tuple(ranges))
     low, high = ({name: float(limits[end]) for name, limits in ranges.items()} for end in (0, 1))
     params = dataclasses.replace(robust.default_params, low=low, high=high, randomness=randomness)
     robust.check_params(params)
@@ -236,11 +255,11 @@ def make(
 
 
 @functools.cache
-def _robust(env: BaseEnv, id: str, names: tuple[str, ...]) -> RobustEnv:
-    return RobustEnv(env, id, names)
+def _robust(env: BaseEnv, id: str, family: Family, names: tuple[str, ...]) -> RobustEnv:
+    return RobustEnv(env, id, family, names)
 
 
-def _check_ranges(id: str, family: _Family, ranges: Any) -> None:
+def _check_ranges(id: str, family: Family, ranges: Any) -> None:
     if not isinstance(ranges, Mapping) or not ranges:
         raise ConfigError(f"{id}: ranges = {ranges!r}: must be one or more names, each with (low, high)")
     for name, limits in ranges.items():

@@ -296,3 +296,6 @@ FAMILIES: dict[str, Callable[..., tuple[KernelEnv, KernelMDP]]] = {
         "robust/duality-gap": duality_gap,
     }.items()
 }
+
+IDS = tuple(FAMILIES)
+"""Ids of all families of this module."""

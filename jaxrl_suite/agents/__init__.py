@@ -17,6 +17,8 @@ MODULES = {
     "pqn": "pqn",
     "sac": "sac",
     "td3": "td3",
+    "m2td3": "m2td3",
+    "rarl": "rarl",
     "stepmix": "stepmix",
     "epsmix": "stepmix",
     "baseline_only": _BASELINES,
@@ -59,6 +61,8 @@ _CONFIGS = {
     "PQNConfig": "pqn",
     "SACConfig": "sac",
     "TD3Config": "td3",
+    "M2TD3Config": "m2td3",
+    "RARLConfig": "rarl",
     "ConservativeConfig": "conservative_task",
     "LinearProgramConfig": "linear_programs",
     "SQIRLConfig": "sqirl",
@@ -118,6 +122,7 @@ __all__ = [
     "LSVIPlusPlusConfig",
     "LinearNORAConfig",
     "LinearProgramConfig",
+    "M2TD3Config",
     "MMDConfig",
     "NFSPConfig",
     "NOAHConfig",
@@ -125,6 +130,7 @@ __all__ = [
     "OptimisticNPGConfig",
     "PPOConfig",
     "PQNConfig",
+    "RARLConfig",
     "SACConfig",
     "SACIWOCSConfig",
     "SQIRLConfig",
@@ -158,6 +164,7 @@ __all__ = [
     "learned_hands",
     "lsvi_ucb",
     "lsvi_ucb_plus_plus",
+    "m2td3",
     "mmd",
     "mmd_sampled",
     "mmd_sequence_form",
@@ -172,6 +179,7 @@ __all__ = [
     "optimistic_npg",
     "ppo",
     "pqn",
+    "rarl",
     "sac",
     "sac_iwocs",
     "search",
@@ -201,6 +209,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.linear_programs import LinearProgramConfig, dope, opt_pess_lp
     from jaxrl_suite.agents.lsvi_ucb import LSVIConfig, lsvi_ucb
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
+    from jaxrl_suite.agents.m2td3 import M2TD3Config, m2td3
     from jaxrl_suite.agents.mirror_descent import MMDConfig, mmd
     from jaxrl_suite.agents.nfsp import NFSPConfig, nfsp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
@@ -210,6 +219,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.rarl import RARLConfig, rarl
     from jaxrl_suite.agents.robust_blocks import kernel_returns
     from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn
     from jaxrl_suite.agents.sac import SACConfig, sac

@@ -22,7 +22,7 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics
 from jaxrl_suite.config import static, sweepable
-from jaxrl_suite.envs.vector import VectorEnv, episode_metrics, play
+from jaxrl_suite.envs.vector import VectorEnv, VectorStep, episode_metrics, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.distributions import TanhGaussian, policy_for
 from jaxrl_suite.learning.networks import (
@@ -90,11 +90,26 @@ class Learner(NamedTuple):
     act(learned, noise, observation) -> action: exploring, noise [..., D] standard normal; None for none: the mode.
     learn(learned, key, batch [B], count) -> (learned, diagnostics): one minibatch; `count` is its index, had learning
         started at once, one unbatched int32. Diagnostics may be NaN in some minibatches: their mean is of the others.
+    explore(learned, noise, observation) -> action: as `act`, in an arena; None: `act` itself.
+    watch(learned, key, steps [T, N]) -> learned: after each rollout, before learning; None: nothing is made of it.
     """
 
     new: Callable[[jax.Array, Any, jax.Array], Any]
     act: Callable[[Any, jax.Array | None, Any], jax.Array]
     learn: Callable[[Any, jax.Array, Experience, jax.Array], tuple[Any, Metrics]]
+    explore: Callable[[Any, jax.Array, Any], jax.Array] | None = None
+    watch: Callable[[Any, jax.Array, VectorStep], Any] | None = None
+
+
+class Arena(NamedTuple):
+    """Where an agent plays to learn, if not in the environment that it is for.
+
+    env_params: at the start. params(learned, step) -> env_params: in update `step`, one unbatched int32.
+    """
+
+    env: Any
+    env_params: Any
+    params: Callable[[Any, jax.Array], Any]
 
 
 class Critic(nn.Module):
@@ -183,48 +198,72 @@ def replaced(learned: Any, **parts: Any) -> Any:
     return dataclasses.replace(learned, **parts)
 
 
+def skipped(learn: Callable[..., tuple[Any, Metrics]]) -> Callable[..., tuple[Any, Metrics]]:
+    """In `learn`'s place where nothing is learned: (what it was given first, NaN for each of its diagnostics)."""
+
+    def skip(learned: Any, *arguments: Any) -> tuple[Any, Metrics]:
+        shapes = jax.eval_shape(learn, learned, *arguments)[1]
+        return learned, jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
+
+    return skip
+
+
 def off_policy_agent(
-    name: str, factory: Any, env: Any, env_params: Any, config: OffPolicyConfig, learner: Learner
+    name: str,
+    factory: Any,
+    env: Any,
+    env_params: Any,
+    config: OffPolicyConfig,
+    learner: Learner,
+    arena: Arena | None = None,
 ) -> Agent:
-    """The agent that plays, keeps and replays, and learns as `learner` says."""
-    vector = VectorEnv(env, config.num_envs, config.reset_pool)
-    policy, replay = squashed(env, env_params), replay_of(config)
+    """The agent that plays, keeps and replays, and learns as `learner` says; in `arena` instead of `env` if given."""
+    arena = Arena(env, env_params, lambda learned, step: env_params) if arena is None else arena
+    explore = learner.act if learner.explore is None else learner.explore
+    vector = VectorEnv(arena.env, config.num_envs, config.reset_pool)
+    policy, replay = squashed(arena.env, arena.env_params), replay_of(config)
     steps_per_update = config.num_envs * config.train_frequency
     first_learning = max(config.learning_starts, config.batch_size)
 
     def init(key: jax.Array) -> OffPolicyState:
         key_env, key_networks = jax.random.split(key)
-        observation, env_state = vector.reset(key_env, env_params)
+        observation, env_state = vector.reset(key_env, arena.env_params)
         one = jax.tree.map(lambda x: x[0], observation)
         learned = learner.new(key_networks, one, policy.to_env(jnp.zeros(policy.num_outputs)))
-        shapes = jax.eval_shape(collect, key, learned, env_state, observation, jnp.asarray(False))[2]
+        shapes = jax.eval_shape(collect, key, learned, env_state, observation, jnp.int32(0))[2]
         return OffPolicyState(learned, empty_replay(replay, shapes), env_state, observation)
 
     def update(key: jax.Array, state: OffPolicyState, step: jax.Array) -> tuple[OffPolicyState, Metrics]:
         key_collect, key_sample, key_learn = jax.random.split(key, 3)
-        before, after = step * steps_per_update, (step + 1) * steps_per_update
-        env_state, observation, experience, metrics = collect(
-            key_collect, state.learned, state.env, state.observation, before < config.learning_starts
+        env_state, observation, experience, steps = collect(
+            key_collect, state.learned, state.env, state.observation, step
         )
+        learned = state.learned
+        if learner.watch is not None:
+            # A stream of its own: agents without it are as they were.
+            learned = learner.watch(learned, jax.random.fold_in(key, 3), steps)
         buffer = replay.add(state.buffer, experience)
         batches = jax.vmap(replay.sample, (None, 0))(buffer, jax.random.split(key_sample, config.gradient_steps))
-        arguments = (state.learned, key_learn, batches.experience, step * config.gradient_steps)
-        learned, diagnostics = jax.lax.cond(after >= first_learning, learn, skip, *arguments)
-        return OffPolicyState(learned, buffer, env_state, observation), metrics | diagnostics
+        arguments = (learned, key_learn, batches.experience, step * config.gradient_steps)
+        is_learning = (step + 1) * steps_per_update >= first_learning
+        learned, diagnostics = jax.lax.cond(is_learning, learn, skipped(learn), *arguments)
+        return OffPolicyState(learned, buffer, env_state, observation), episode_metrics(steps) | diagnostics
 
-    def collect(key: jax.Array, learned: Any, env_state: Any, observation: Any, is_random: jax.Array) -> Any:
-        """T steps of N environments: their state, what they show, the Experience [T, N], and the episodes' metrics."""
+    def collect(key: jax.Array, learned: Any, env_state: Any, observation: Any, step: jax.Array) -> Any:
+        """T steps of N environments: their state, what they show, the Experience [T, N], and the steps [T, N]."""
         key_uniform, key_normal, key_env = jax.random.split(key, 3)
         shape = (config.train_frequency, config.num_envs, policy.num_outputs)
         uniform = policy.low + (policy.high - policy.low) * jax.random.uniform(key_uniform, shape)
         noise = (uniform.reshape(*shape[:2], *policy.shape), jax.random.normal(key_normal, shape))
-        inputs = vector.draw(key_env, env_params, config.train_frequency)
+        params = arena.params(learned, step)
+        inputs = vector.draw(key_env, params, config.train_frequency)
+        is_random = step * steps_per_update < config.learning_starts
 
         def choose(noise_t: Any, observation: Any) -> jax.Array:
-            return jnp.where(is_random, noise_t[0], learner.act(learned, noise_t[1], observation))
+            return jnp.where(is_random, noise_t[0], explore(learned, noise_t[1], observation))
 
-        carry, played = play(vector, env_params, choose, (env_state, observation), noise, inputs)
-        return *carry, experience_of(played, config.truncation_is_termination), episode_metrics(played.steps)
+        carry, played = play(vector, params, choose, (env_state, observation), noise, inputs)
+        return *carry, experience_of(played, config.truncation_is_termination), played.steps
 
     def learn(learned: Any, key: jax.Array, batches: Experience, count: jax.Array) -> tuple[Any, Metrics]:
         """One step a minibatch, `batches` is [G, B]."""
@@ -237,16 +276,12 @@ def off_policy_agent(
         learned, diagnostics = jax.lax.scan(one, learned, (keys, batches, counts))
         return learned, jax.tree.map(_mean, diagnostics)
 
-    def skip(learned: Any, key: jax.Array, batches: Experience, count: jax.Array) -> tuple[Any, Metrics]:
-        shapes = jax.eval_shape(learn, learned, key, batches, count)[1]
-        return learned, jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
-
     def start(key: jax.Array, state: OffPolicyState) -> Any:
         return ()
 
     def act(key: jax.Array, state: OffPolicyState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
         """The policy's mode; if not `greedy`, as it explores."""
-        noise = None if greedy else jax.random.normal(key, (policy.num_outputs,))
+        noise = None if greedy else jax.random.normal(key, (squashed(env, env_params).num_outputs,))
         return learner.act(state.learned, noise, observation), memory
 
     info = AgentInfo(name, env, env_params, config, steps_per_update, config.total_updates, factory)

@@ -11,6 +11,7 @@ import jaxrl_suite as jrl
 from jaxrl_suite.agents.sac import networks_of
 from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.errors import ConfigError
+from tests.agents.off_policy_tools import SLOPE, changed, constant, quick
 from tests.helpers import same, same_states
 from tests.known_answers.ledger import known_answer
 
@@ -54,24 +55,6 @@ def make_agent(name, env_settings=None, env=LINE, **settings):
     factory = jrl.agents.agent_named(name)
     params = env.default_params.replace(**(env_settings or {}))
     return factory(env, params, factory.config_class(**(SMALL | {"total_updates": 20} | settings)))
-
-
-def quick(function):
-    """Compiled with little optimisation: compiling takes longer than these runs."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
-def constant(params, value):
-    """Parameters of a network, or of twins, whose outputs are these whatever they are given."""
-    params = jax.tree.map(jnp.zeros_like, params)
-    head = params["params"]["Dense_0"]
-    head = head.get("Dense_0", head)
-    head["bias"] = jnp.asarray(value, jnp.float32).reshape(head["bias"].shape)
-    return params
-
-
-def changed(state, **parts):
-    return state.replace(learned=state.learned.replace(**parts))
 
 
 def run_of(name, count, **settings):
@@ -270,10 +253,10 @@ def test_each_loss_of_an_enhanced_critic_leaves_the_other_heads():
     assert all(trunk in names for names in used)
 
 
-@pytest.mark.parametrize("name", ["sac", "td3"])
-def test_replay_is_never_copied(name):
+@pytest.mark.parametrize(("name", "env"), [("sac", LINE), ("td3", LINE), ("m2td3", SLOPE), ("rarl", SLOPE)])
+def test_replay_is_never_copied(name, env):
     """A chunk of updates with a large memory: the memory goes in and out in one place, and nothing else is as large."""
-    agent = make_agent(name, buffer_size=200_000, hidden_sizes=(4,))
+    agent = make_agent(name, env=env, buffer_size=200_000, hidden_sizes=(4,))
 
     def chunk(state):
         return jax.lax.scan(lambda s, i: (agent.update(jax.random.key(0), s, i)[0], None), state, jnp.arange(10))[0]

@@ -56,6 +56,7 @@ class BraxEnv(PhysicsEnv):
         self.id, self.backend, self.task = id, backend, TASKS[task_of(id, "brax")]
         self.default_params = nominal(self.task, model)
         self._simulator = simulator
+        self._whole = importlib.import_module("brax.envs.base").State
         self._links = _links(model)
         self._is_alone = {name: not _is_joined(self._links, body) for name, body in self.task.bodies.items()}
         if backend in ("spring", "positional") and float(simulator.sys.spring_mass_scale) == 1.0:
@@ -101,12 +102,10 @@ class BraxEnv(PhysicsEnv):
         return state.obs, BraxState(state.pipeline_state, jnp.zeros((), jnp.int32))
 
     def _advance(self, key: jax.Array, state: BraxState, action: Any, params: Any) -> tuple[Any, ...]:
-        from brax.envs.base import State
-
         # brax's metrics and info are not read: what it writes there does not become part of the state.
         zero = jnp.zeros(())
         simulator = self._under(params)
-        whole = State(self._weighed(state.pipeline, simulator.sys), zero, zero, zero, {}, {})  # pyrefly: ignore
+        whole = self._whole(self._weighed(state.pipeline, simulator.sys), zero, zero, zero, {}, {})
         with without_warnings():
             after = simulator.step(whole, jnp.asarray(action, jnp.float32))
         steps = state.steps + 1

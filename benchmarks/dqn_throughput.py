@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import side_by_side
 
-from jaxrl_suite.errors import ConfigError
-
 NOTES = {
     "ours": "final_returns: training episodes ended in the last tenth of the updates. Bootstraps through time limits; "
     "Huber loss; minibatches with replacement. run_seconds: compiled updates only, as for the peer.",
@@ -26,23 +24,14 @@ NOTES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(side_by_side.Options):
-    """DQN throughput beside Rejax; an update is 4 environment steps and a gradient step.
-
-    Attributes:
-        buffer_size: transitions that each member keeps.
-    """
+class Options(side_by_side.ReplayOptions):
+    """DQN throughput beside Rejax; an update is 4 environment steps and a gradient step."""
 
     updates: int = 25_000
-    pairs: int = 3
-    plain: bool = True
     out: Path = side_by_side.HERE / "results" / "dqn_throughput.json"
-    buffer_size: int = 10_000
 
     def check(self) -> None:
-        super().check()
-        if self.buffer_size < 32:
-            raise ConfigError(f"buffer_size = {self.buffer_size}: must be >= 32, a minibatch")
+        self.check_buffer(32)
 
 
 def main(argv: list[str] | None = None) -> int:

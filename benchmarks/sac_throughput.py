@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import side_by_side
 
-from jaxrl_suite.errors import ConfigError
-
 NOTES = {
     "ours": "final_returns: training episodes ended in the last tenth of the updates. The first 1000 actions are "
     "uniform; bootstraps through time limits; minibatches with replacement. run_seconds: compiled updates only, as for "
@@ -28,24 +26,15 @@ NOTES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(side_by_side.Options):
-    """SAC throughput beside Rejax; an update is an environment step and a gradient step.
-
-    Attributes:
-        buffer_size: transitions that each member keeps.
-    """
+class Options(side_by_side.ReplayOptions):
+    """SAC throughput beside Rejax; an update is an environment step and a gradient step."""
 
     members: tuple[int, ...] = (1, 8)
     updates: int = 10_000
-    pairs: int = 3
-    plain: bool = True
     out: Path = side_by_side.HERE / "results" / "sac_throughput.json"
-    buffer_size: int = 10_000
 
     def check(self) -> None:
-        super().check()
-        if self.buffer_size < 256:
-            raise ConfigError(f"buffer_size = {self.buffer_size}: must be >= 256, a minibatch")
+        self.check_buffer(256)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -62,6 +62,24 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReplayOptions(Options):
+    """Settings of measuring agents that replay, beside Rejax's.
+
+    Attributes:
+        buffer_size: transitions that each member keeps.
+    """
+
+    pairs: int = 3
+    plain: bool = True
+    buffer_size: int = 10_000
+
+    def check_buffer(self, batch: int) -> None:
+        super().check()
+        if self.buffer_size < batch:
+            raise ConfigError(f"buffer_size = {self.buffer_size}: must be >= {batch}, a minibatch")
+
+
+@dataclasses.dataclass(frozen=True)
 class Benchmark:
     """What is measured. floor: the script that prints the floor. notes: what the numbers mean.
     purejaxrl_commit: of the checkout, where one takes part."""

@@ -85,6 +85,18 @@ def ppo_agent(**settings):
     return jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(small | {"total_updates": 12} | settings)))
 
 
+def after_updates(agent, count):
+    """(agent, states, metrics): the states before each update and after the last, and each one's metrics as arrays."""
+    quick = {"xla_backend_optimization_level": 0}
+    update = jax.jit(agent.update, compiler_options=quick)
+    states, metrics = [jax.jit(agent.init, compiler_options=quick)(jax.random.key(0))], []
+    for step in range(count):
+        state, measured = update(jax.random.key(step), states[-1], jnp.int32(step))
+        states.append(state)
+        metrics.append(jax.tree.map(np.asarray, measured))
+    return agent, states, metrics
+
+
 def same(a, b):
     """Bit for bit, NaN included."""
     return np.array_equal(a, b, equal_nan=np.issubdtype(np.asarray(a).dtype, np.floating))

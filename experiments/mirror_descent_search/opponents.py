@@ -103,11 +103,11 @@ def seated_returns(
     return np.stack(found)
 
 
-def from_a_seat(id: str, game: str, opponent: str, seat: int) -> tuple[Any, Any]:
-    """A 3 x 3 game for a learner in one seat, a player of the first seed in the other."""
+def from_a_seat(id: str, game: str, opponent: str) -> tuple[Any, Any]:
+    """A 3 x 3 game for a learner in the first seat, or its parameter's; a first seed's player has the others."""
     env, params = jaxrl_suite.make(ENVS[game])
     player = player_of(game, opponent)
-    seated = SeatedEnv(env, player.agent, seat)
+    seated = SeatedEnv(env, player.agent, 0)
     return seated, seated.wrap_params(params, jax.tree.map(lambda x: jnp.asarray(x[0]), player.states))
 
 

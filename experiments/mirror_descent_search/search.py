@@ -6,15 +6,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxrl_suite
-from jaxrl_suite import results
 from jaxrl_suite.agents import SearchConfig, SearchState, search
 from jaxrl_suite.envs.seated import SeatedEnv
 from jaxrl_suite.games.boards import DarkHex, PhantomTicTacToe
-from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
+from jaxrl_suite.reproduction import Cell, Item, Target, Training
 from jaxrl_suite.reproduction.loading import import_file
 from jaxrl_suite.solvers import dark_responses, dark_uniform_value
 
@@ -161,18 +161,14 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
         "" if scale == "full" else f"best responses learn for {STEPS[scale]:,} steps, the paper's for 10 million"
     )
     for game, opponent in itertools.product(PLAYED, opponents(scale)):
-        names = []
-        for seat in (0, 1):
-            name = players.slug(game, opponent, str(seat))
-            config = RESPONSE | {"total_updates": STEPS[scale] // RESPONSE["num_envs"]}
-            options = {"game": game, "opponent": opponent, "seat": seat}
-            waits = opponent not in (*players.FIXED, players.SEARCHING)
-            trained = Training(name, "dqn", "seat/board", config, 5, 100, options, waits=waits)
-            trainings.append(trained)
-            names.append(name)
+        config = RESPONSE | {"total_updates": STEPS[scale] // RESPONSE["num_envs"]}
+        options, both = {"game": game, "opponent": opponent}, {"env.seat": (0, 1)}
+        waits = opponent not in (*players.FIXED, players.SEARCHING)
+        name = players.slug(game, opponent)
+        trainings.append(Training(name, "dqn", "seat/board", config, 5, 100, options, grid=both, waits=waits))
         printed = published["approximate-exploitability"][game].get(opponent)
         target = None if printed is None else Target(printed[0], 3 * printed[1] + 1, "published", "MDS paper, table 3")
-        cells.append(Cell(f"{game}, {opponent}", "exploitability x 100", tuple(names), both_seats, target, deviation))
+        cells.append(Cell(f"{game}, {opponent}", "exploitability x 100", name, response_return, target, deviation))
         if opponent == players.UNIFORM:
             exact = functools.partial(lambda g: 50 * (solved(g, 0)[0] + solved(g, 1)[0]), game)
             cells.append(Cell(f"{game}, {opponent}", "exact", None, exact, digits=2))
@@ -182,17 +178,16 @@ def exploitability(published: dict[str, Any], scale: str) -> Item | None:
         "PPO, NFSP, MMD: networks of this suite's settings that played themselves, the first of five seeds of each; "
         "the paper's are of five",
     ]
-    return Item("exploitability", "Approximate exploitability", trainings, cells, 5, notes, None, response_return)
+    return Item("exploitability", "Approximate exploitability", trainings, cells, 5, notes)
 
 
 def response_return(run: Any) -> np.ndarray:
-    """Mean return of the greedy best response, [seed]."""
-    found = jaxrl_suite.evaluate(run.agent, run.state, seeds=run.seeds, episodes=2000, greedy=True)
-    return found.returns.mean(axis=1)
-
-
-def both_seats(scores: dict[str, Any]) -> Estimate:
-    """Mean over seats and seeds, times 100, with a bootstrap interval over seeds."""
-    seeds = 100 * np.mean(list(scores.values()), axis=0)
-    mean = results.aggregate(seeds).mean
-    return Estimate(mean.value, mean.low, mean.high, f"{len(seeds)} seeds")
+    """Mean return of the greedy best responses in both seats, times 100, [seed]."""
+    found = []
+    for seat in (0, 1):
+        state = jax.tree.map(lambda x, seat=seat: x[seat], run.state)
+        params = run.agent.info.env_params.replace(seat=seat)
+        where = {"env": run.agent.info.env, "env_params": params}
+        played = jaxrl_suite.evaluate(run.agent, state, seeds=run.seeds, episodes=2000, greedy=True, **where)
+        found.append(played.returns.mean(axis=1))
+    return 100 * np.mean(found, axis=0)

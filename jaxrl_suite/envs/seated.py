@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxrl_suite.envs.base import BaseEnv
@@ -18,10 +19,11 @@ from jaxrl_suite.errors import ConfigError
 
 @struct.dataclass
 class SeatedParams:
-    """env: the game's parameters. player: the state of the agent in the other seats."""
+    """env: the game's parameters. player: the state of the agent in the other seats. seat: whose view it is."""
 
     env: Any
     player: Any
+    seat: int
 
 
 @struct.dataclass
@@ -33,13 +35,14 @@ class SeatedState:
 
 
 class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
-    """The game `env` for the player in `seat`, who decides only at its own turns and is paid its own reward.
+    """The game `env` for the player in one seat, who decides only at its own turns and is paid its own reward.
 
-    Parameters are `SeatedParams`: build them by `wrap_params(env_params, state)`.
+    Parameters are `SeatedParams`: build them by `wrap_params(env_params, state)`. The seat is among them: all seats are
+    one program.
 
     Args:
-        env: a game in self-play, with `turns`. player: an agent of that game, for all other seats. seat: 0, 1, ....
-        greedy: whether it plays greedily.
+        env: a game in self-play, with `turns`. player: an agent of that game, for all other seats. seat: 0, 1, ...,
+            that `wrap_params` writes. greedy: whether the player plays greedily.
 
     Raises:
         ConfigError: for an environment that is no such game, or a seat it does not have.
@@ -53,7 +56,6 @@ class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
             raise ConfigError(f"SeatedEnv: seat = {seat!r}: must be one of 0 to {len(turns.signs) - 1}")
         self.env, self.player, self.seat, self.greedy = env, player, seat, greedy
         self.id = f"{env.id}+against({player.info.name}, seat {seat})"
-        self.sign = turns.signs[seat]
         self.turns = Turns(
             lambda o, p: jnp.zeros_like(turns.player(o, p.env)),
             lambda o, p: turns.legal(o, p.env),
@@ -62,11 +64,14 @@ class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
         )
 
     def wrap_params(self, params: Any, player: Any) -> SeatedParams:
-        """The parameters: the game's own, and the other player's state (of one member)."""
-        return SeatedParams(params, player)
+        """The parameters: the game's own, the other player's state (of one member), and the seat."""
+        return SeatedParams(params, player, self.seat)
 
     def check_params(self, params: Any) -> None:
         self.env.check_params(params.env)
+        seats = len(self.env.turns.signs)
+        if not np.isin(params.seat, np.arange(seats)).all():
+            raise ConfigError(f"{self.id}: seat = {params.seat}: must be one of 0 to {seats - 1}")
 
     def _own(self, params: Any) -> Any:
         return params
@@ -91,7 +96,8 @@ class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
         observation, state, further, terminated, truncated = self._until_own_turn(
             key_play, observation, SeatedState(inner, state.memory), params, terminated, truncated
         )
-        return observation, state, self.sign * (reward + further), terminated, truncated, {}
+        sign = jnp.asarray(self.env.turns.signs, jnp.float32)[params.seat]
+        return observation, state, sign * (reward + further), terminated, truncated, {}
 
     def _until_own_turn(
         self,
@@ -106,7 +112,7 @@ class SeatedEnv(BaseEnv, metaclass=OnePerArguments):
 
         def is_theirs(carry: Any) -> jax.Array:
             _, observation, _, _, terminated, truncated = carry
-            return ~terminated & ~truncated & (self.env.turns.player(observation, params.env) != self.seat)
+            return ~terminated & ~truncated & (self.env.turns.player(observation, params.env) != params.seat)
 
         def one_turn(carry: Any) -> Any:
             count, observation, state, total, _, _ = carry

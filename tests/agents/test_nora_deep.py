@@ -28,6 +28,7 @@ def deep_sea(updates, **changes):
     return jrl.train(agent, seeds=3, updates=updates, quick_compile=True)
 
 
+@pytest.mark.slow
 def test_a_deep_sea_is_explored():
     """Uniform play finds the treasure in one episode of 64, and keeps missing it."""
     run = deep_sea(150)

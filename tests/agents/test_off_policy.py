@@ -253,7 +253,10 @@ def test_each_loss_of_an_enhanced_critic_leaves_the_other_heads():
     assert all(trunk in names for names in used)
 
 
-@pytest.mark.parametrize(("name", "env"), [("sac", LINE), ("td3", LINE), ("m2td3", SLOPE), ("rarl", SLOPE)])
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [("sac", LINE), ("td3", LINE), *(pytest.param(name, SLOPE, marks=pytest.mark.slow) for name in ("m2td3", "rarl"))],
+)
 def test_replay_is_never_copied(name, env):
     """A chunk of updates with a large memory: the memory goes in and out in one place, and nothing else is as large."""
     agent = make_agent(name, env=env, buffer_size=200_000, hidden_sizes=(4,))
@@ -270,6 +273,7 @@ def test_replay_is_never_copied(name, env):
     assert analysis.temp_size_in_bytes < memory / 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sac", "td3"])
 def test_members_are_the_same_alone(name):
     agent = make_agent(name)

@@ -71,6 +71,7 @@ def test_the_adversary_plays_only_to_learn(learned_at):
         np.testing.assert_allclose(action, td3.act(known.protagonist, draw, SEEN), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_policy_is_best_against_the_adversary():
     """a = 1/4, since psi = 1.5 of b = 1 is worst: see `Slope`. Medians of five seeds: in some, the adversary's tanh is
     caught at the other end. The kernels are those that it wanted last."""

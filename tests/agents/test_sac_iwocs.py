@@ -10,7 +10,7 @@ import pytest
 import jaxrl_suite as jrl
 from jaxrl_suite.agents.sac import networks_of
 from jaxrl_suite.errors import ConfigError
-from tests.helpers import same_states
+from tests.helpers import after_updates, same_states
 from tests.known_answers.ledger import known_answer
 
 SMALL = {
@@ -109,15 +109,7 @@ def test_kernels_that_always_count_are_chosen_by_their_least_plain_value():
 @pytest.fixture(scope="module")
 def history():
     """(agent, states, metrics) of all six updates."""
-    agent = make_agent()
-    quick = {"xla_backend_optimization_level": 0}
-    update = jax.jit(agent.update, compiler_options=quick)
-    states, metrics = [jax.jit(agent.init, compiler_options=quick)(jax.random.key(0))], []
-    for step in range(6):
-        state, measured = update(jax.random.key(step), states[-1], jnp.int32(step))
-        states.append(state)
-        metrics.append(jax.tree.map(np.asarray, measured))
-    return agent, states, metrics
+    return after_updates(make_agent(), 6)
 
 
 def test_kernels_are_kept_as_they_were_trained(history):

@@ -147,6 +147,7 @@ def test_with_no_particle_left_it_plays_the_blueprint():
     assert np.abs(np.asarray(found.policy)[~is_dead] - 0.5).min() > 0.4
 
 
+@pytest.mark.slow
 def test_its_blueprint_can_be_trained():
     """One seed after another, and its settings swept: training is the blueprint's, play is searched."""
     env, params = jrl.make("board/dark_hex", size=2)

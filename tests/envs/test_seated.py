@@ -31,11 +31,12 @@ def test_the_seats_own_return(name, seat):
     assert found.mean() == pytest.approx(expected_returns(game, joint)[seat], abs=4 * found.std() / np.sqrt(4000))
 
 
-def test_only_own_decisions_are_asked_for():
+def test_only_own_decisions_are_asked_for_in_the_seat_that_parameters_say():
     env, params = jrl.make("board/phantom_tic_tac_toe")
+    alone = SeatedEnv(env, uniform_play(env, params), 1)
+    assert alone.wrap_params(params, jnp.zeros(())).seat == 1
     for seat in (0, 1):
-        alone = SeatedEnv(env, uniform_play(env, params), seat)
-        its_params = alone.wrap_params(params, jnp.zeros(()))
+        its_params = alone.wrap_params(params, jnp.zeros(())).replace(seat=seat)
         observation, state = alone.reset(jax.random.key(0), its_params)
         is_over = False
         while not is_over:
@@ -46,6 +47,7 @@ def test_only_own_decisions_are_asked_for():
             observation, state, _, is_over, _ = alone.transition(jax.random.key(1), state, action, its_params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("agent", "seat"), [("ppo", 0), *(pytest.param("dqn", seat, marks=pytest.mark.slow) for seat in (0, 1))]
 )
@@ -85,6 +87,12 @@ def test_the_same_arguments_give_the_same_environment():
     [
         (lambda env, player: SeatedEnv(env, player, 2), r"seat = 2: must be one of 0 to 1"),
         (lambda env, player: SeatedEnv(jrl.make("CartPole-v1")[0], player, 0), r"CartPole-v1: must be a game"),
+        (
+            lambda env, player: SeatedEnv(env, player, 0).check_params(
+                SeatedEnv(env, player, 0).wrap_params(env.default_params, jnp.zeros(())).replace(seat=2)
+            ),
+            r"seat 0\): seat = 2: must be one of 0 to 1",
+        ),
         (
             lambda env, player: jrl.evaluate(player, jnp.zeros(1), seeds=[0], env=env),
             r"env = board/dark_hex: must come with env_params",

@@ -185,6 +185,9 @@ class MjxEnv(PhysicsEnv):
         of, (key_position, key_speed) = self._of, jax.random.split(key)
         qpos = jnp.asarray(self.model.qpos0, jnp.float32)
         qpos += jax.random.uniform(key_position, qpos.shape, minval=-of.noise, maxval=of.noise)
+        if self.model.nq > self.model.nv:
+            # The root is free: MuJoCo makes its orientation, a quaternion, a unit one again.
+            qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
         shape = (self.model.nv,)
         qvel = jax.random.uniform(key_speed, shape, minval=-of.noise, maxval=of.noise)
         if of.has_normal_speed:

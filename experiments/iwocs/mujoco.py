@@ -12,19 +12,13 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite.agents import kernel_returns
+from jaxrl_suite.envs import physics
 from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
 from jaxrl_suite.reproduction.loading import import_file
 
 control = import_file(Path(__file__).parent / "control.py", "jaxrl_experiments_iwocs_control")
 
-SETS = {
-    "ant": ("2", "3"),
-    "halfcheetah": ("2", "3"),
-    "hopper": ("2", "3"),
-    "humanoidstandup": ("2", "3"),
-    "inverted_pendulum": ("2",),
-    "walker2d": ("2", "3"),
-}
+SETS = {name: tuple(size for size in ("2", "3") if size in sets) for name, sets in physics.SETS.items()}
 """By task: its numbers of uncertain parameters in the paper."""
 
 ENGINE = "brax"
@@ -58,7 +52,7 @@ POINTS = 10
 def methods(scale: str, parameters: str) -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
     """By name: agent, settings, and options of the environment."""
     learner = LEARNER[scale]
-    blocks = DEFAULT_BLOCKS[scale][parameters] + KERNELS[scale][parameters] * KERNEL_BLOCKS[scale]
+    blocks = total_blocks(scale, parameters)
     updates = BLOCK[scale] // learner["num_envs"]
     plain = learner | {"total_updates": blocks * updates}
     sequence = learner | SEARCH[scale] | {
@@ -97,10 +91,10 @@ def task(name: str, parameters: str, published: dict[str, Any], scale: str) -> I
         )
         for label, (agent, config, options) in methods(scale, parameters).items()
     }  # fmt: skip
-    steps = total_steps(scale, parameters)
+    steps = total_blocks(scale, parameters) * BLOCK[scale]
     printed = published["mujoco"][key] | {"sac": published["nominal-sac"].get(key)}
     cells = list(itertools.chain(*(cells_of(label, trained, printed, scale, steps) for label in trained)))
-    cells += paths(trained["IWOCS"], name, parameters, scale)
+    cells += paths(trained["IWOCS"], parameters, scale)
     kernels = POINTS ** int(parameters)
     notes = [
         f"{steps:,} steps a seed for every method; IWOCS: {DEFAULT_BLOCKS[scale][parameters] * BLOCK[scale]:,} for the "
@@ -114,13 +108,13 @@ def task(name: str, parameters: str, published: dict[str, Any], scale: str) -> I
         "rows of seeds: b_i the worst return found for the policy of i kernels (0: the default alone), T_i the kernel "
         "it is found at, a_i what kernel i's own policy gets on it",
     ]
+    both = functools.partial(worst_and_average, scale)
     title = f"{name.replace('_', ' ')}, {parameters} uncertain parameters"
-    return Item(f"{key.replace('_', '-')}", title, list(trained.values()), cells, 5, notes, None, worst_and_average)
+    return Item(f"{key.replace('_', '-')}", title, list(trained.values()), cells, 5, notes, None, both)
 
 
-def total_steps(scale: str, parameters: str) -> int:
-    blocks = DEFAULT_BLOCKS[scale][parameters] + KERNELS[scale][parameters] * KERNEL_BLOCKS[scale]
-    return blocks * BLOCK[scale]
+def total_blocks(scale: str, parameters: str) -> int:
+    return DEFAULT_BLOCKS[scale][parameters] + KERNELS[scale][parameters] * KERNEL_BLOCKS[scale]
 
 
 def deviation(scale: str, steps: int) -> str:
@@ -179,10 +173,8 @@ def score(ends: str, reduce: Any, scale: str, is_default: bool, run: Any) -> np.
     return reduce(control.returns_of(run, ends, POINTS, EPISODES[scale], is_default), axis=-1)
 
 
-def worst_and_average(run: Any) -> np.ndarray:
+def worst_and_average(scale: str, run: Any) -> np.ndarray:
     """[seed, 2], on the grid with both ends."""
-    # Played before for the cells, with as many episodes: by the number of seeds the scale is known.
-    scale = next(scale for scale, seeds in SEEDS.items() if seeds == len(run.seeds))
     returns = control.returns_of(run, "both", POINTS, EPISODES[scale])
     return np.stack([returns.min(axis=-1), returns.mean(axis=-1)], axis=-1)
 
@@ -204,7 +196,7 @@ def normalised(name: str, zero: str, one: str, index: int, scores: dict[str, np.
     return Estimate(float(value), float(low), float(high), f"{len(values[name])} seeds")
 
 
-def paths(training: Training, name: str, parameters: str, scale: str) -> list[Cell]:
+def paths(training: Training, parameters: str, scale: str) -> list[Cell]:
     """By seed: the worst returns and kernels of the sequence, and each kernel's own policy on it."""
     found = []
     for seed in range(SEEDS[scale]):
@@ -233,8 +225,12 @@ def kernel(parameter: int, i: int, run: Any) -> np.ndarray:
     return searched(f"worst/{run.agent.info.env.names[parameter]}", i, run)
 
 
+@functools.lru_cache(maxsize=8)
 def own_return(index: int, scale: str, run: Any) -> np.ndarray:
-    """Mean return of kernel `index`'s policy on that kernel, [seed]; NaN where it was not trained."""
+    """Mean return of kernel `index`'s policy on that kernel, [seed]; NaN where it was not trained.
+
+    Played once for the cells of all seeds.
+    """
     kernels = run.state.kernels
     # That kernel in the first slot, counting always, and no other.
     first = np.r_[index, np.delete(np.arange(kernels.threshold.shape[1]), index)]

@@ -105,7 +105,8 @@ def deep_iwocs(env: Any, env_params: Any, config: DeepIWOCSConfig) -> Agent:
         return Kept(network.init(keys[0], (), jnp.zeros(shape)), new_predictor(keys[1]))
 
     def init(key: jax.Array) -> DeepLearner:
-        predictor = new_predictor(key)
+        # The default policy has none, kernels bring their own, and to initialise is slow to compile.
+        predictor = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(new_predictor, key))
         return DeepLearner(dqn(env, env_params, settings).init(key), predictor, adam.init(predictor))
 
     def restart(key: jax.Array, learner: DeepLearner, kept: Kept, params: Any) -> DeepLearner:

@@ -35,6 +35,7 @@ from jaxrl_suite.agents.off_policy import (
     moved,
     off_policy_agent,
     replaced,
+    skipped,
     squashed,
     twins,
 )
@@ -137,10 +138,14 @@ def networks_of(env: Any, env_params: Any, config: SACConfig) -> Networks:
         return mean, middle + reach * jnp.tanh(spread)
 
     def soft(params: Any, observation: Any, action: jax.Array) -> jax.Array:
-        found = both(params, observation, action)
-        return found.soft if config.enhanced else found
+        return soft_of(both(params, observation, action))
 
     return Networks(policy, lambda key, s: network.init(key, (), s), actor, new_critics, soft, both)
+
+
+def soft_of(found: Any) -> jax.Array:
+    """The soft value among what critics say, which is all that those without more heads do."""
+    return found.soft if isinstance(found, Heads) else found
 
 
 def learned_from(actor: Any, critics: Any, config: SACConfig) -> SACLearned:
@@ -189,7 +194,7 @@ def sac(env: Any, env_params: Any, config: SACConfig) -> Agent:
         key_next, key_actor = jax.random.split(key)
         learned, found = critic_step(learned, key_next, batch)
         is_due = count % config.policy_period == 0
-        learned, others = jax.lax.cond(is_due, actor_turn, no_turn, learned, key_actor, batch)
+        learned, others = jax.lax.cond(is_due, actor_turn, skipped(actor_turn), learned, key_actor, batch)
         return learned, found | others | {"temperature": jnp.exp(learned.log_temperature)}
 
     def critic_step(learned: SACLearned, key: jax.Array, batch: Experience) -> tuple[SACLearned, Metrics]:
@@ -208,7 +213,7 @@ def sac(env: Any, env_params: Any, config: SACConfig) -> Agent:
 
     def soft_loss(critics: Any, batch: Experience, following: Any, bonus: jax.Array) -> tuple[jax.Array, Metrics]:
         """Sum over the twins of the mean squared difference to the soft target."""
-        least = jnp.min(following.soft if config.enhanced else following, axis=0)
+        least = jnp.min(soft_of(following), axis=0)
         target = bootstrapped(batch, least + bonus, config.discount)
         value = networks.soft(critics, batch.observation, batch.action)
         loss = jnp.sum(jnp.mean((value - target) ** 2, axis=-1))
@@ -244,9 +249,6 @@ def sac(env: Any, env_params: Any, config: SACConfig) -> Agent:
         shape = (config.policy_period, config.batch_size, policy.num_outputs)
         learned, diagnostics = jax.lax.scan(one, learned, jax.random.normal(key, shape))
         return learned, jax.tree.map(jnp.mean, diagnostics)
-
-    def no_turn(learned: SACLearned, key: jax.Array, batch: Experience) -> tuple[SACLearned, Metrics]:
-        return learned, dict.fromkeys(("loss/actor", "policy/entropy"), jnp.float32(jnp.nan))
 
     def actor_loss(
         actor: Any, batch: Experience, noise: jax.Array, critics: Any, temperature: jax.Array

@@ -12,7 +12,7 @@ from jaxrl_suite.agents.sac import networks_of
 from jaxrl_suite.envs.base import BaseEnv
 from jaxrl_suite.errors import ConfigError
 from tests.agents.off_policy_tools import SLOPE, changed, constant, quick
-from tests.helpers import same, same_states
+from tests.helpers import after_updates, same, same_states
 from tests.known_answers.ledger import known_answer
 
 SMALL = {"num_envs": 2, "batch_size": 8, "buffer_size": 24, "hidden_sizes": (8,), "learning_starts": 0}
@@ -59,13 +59,7 @@ def make_agent(name, env_settings=None, env=LINE, **settings):
 
 def run_of(name, count, **settings):
     """(agent, states before each update and after the last, metrics of each)."""
-    agent = make_agent(name, **settings)
-    update, states, metrics = quick(agent.update), [quick(agent.init)(jax.random.key(0))], []
-    for step in range(count):
-        state, measured = update(jax.random.key(step), states[-1], jnp.int32(step))
-        states.append(state)
-        metrics.append(measured)
-    return agent, states, metrics
+    return after_updates(make_agent(name, **settings), count)
 
 
 ENDS = [

@@ -20,7 +20,7 @@ ALLOWED = {
     "config": {"errors"},
     "agent": {"errors", "config"},
     "learning": {"agent", "config", "errors", "precision", "sampling", "selection"},
-    "games": {"errors", "lazy", "lookup"},
+    "games": {"errors", "lazy", "lookup", "rows"},
     "envs": {"agent", "config", "errors", "games", "lookup", "precision", "rows", "sampling", "selection", "lazy"},
     "solvers": {"agent", "config", "errors", "games", "precision", "rows", "sampling", "selection", "lazy"},
     "agents": {

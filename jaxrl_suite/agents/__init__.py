@@ -48,6 +48,7 @@ MODULES = {
     "deep_iwocs": "deep_iwocs",
     "sac_iwocs": "sac_iwocs",
     "adversarial_dqn": "robust_dqn",
+    "soft_pair": "soft_pair",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -86,6 +87,7 @@ _CONFIGS = {
     "DeepIWOCSConfig": "deep_iwocs",
     "SACIWOCSConfig": "sac_iwocs",
     "AdversarialDQNConfig": "robust_dqn",
+    "SoftPairConfig": "soft_pair",
     "kernel_returns": "robust_blocks",
     "FixedConfig": "fixed",
     "IWOCSConfig": "iwocs",
@@ -139,6 +141,7 @@ __all__ = [
     "SearchConfig",
     "SearchState",
     "SequenceFormMMDConfig",
+    "SoftPairConfig",
     "TD3Config",
     "a2c",
     "adversarial_dqn",
@@ -184,6 +187,7 @@ __all__ = [
     "sac_iwocs",
     "search",
     "searcher",
+    "soft_pair",
     "sqirl",
     "sqirl_theory",
     "stepmix",
@@ -227,6 +231,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.sampled_mmd import SampledMMDConfig, mmd_sampled
     from jaxrl_suite.agents.search import SearchConfig, SearchState, search, searcher
     from jaxrl_suite.agents.sequence_form_mmd import SequenceFormMMDConfig, mmd_sequence_form
+    from jaxrl_suite.agents.soft_pair import SoftPairConfig, soft_pair
     from jaxrl_suite.agents.sqirl import SQIRLConfig, sqirl
     from jaxrl_suite.agents.sqirl_theory import SQIRLTheoryConfig, sqirl_theory
     from jaxrl_suite.agents.stepmix import epsmix, stepmix

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrl_suite.envs.base import BaseEnv
+from jaxrl_suite.envs.pushed import with_push
 from jaxrl_suite.envs.robust_control import RobustEnv, RobustParams, RobustState
 from jaxrl_suite.envs.wrappers import OnePerArguments
 from jaxrl_suite.sampling import between, sample_index
@@ -120,3 +121,30 @@ def split_action(env: RobustEnv, params: RobustParams, action: jax.Array) -> tup
     dimensions = len(env.names)
     shape = env.action_space(params).shape
     return action[..., :-dimensions].reshape(*action.shape[:-1], *shape), action[..., -dimensions:]
+
+
+class PushedBodies(BaseEnv, metaclass=OnePerArguments):
+    """The adversary pushes: its o [k] stands behind the protagonist's action [d], flat, in one, both in [-1, 1].
+
+    The reward is the protagonist's. Parameters and observations are the family's, one of `pushed/`.
+    """
+
+    def __init__(self, env: RobustEnv):
+        self.env, self.id, self.default_params = env, f"{env.id}+pushed", env.default_params
+        inner: Any = env.env
+        self.actions, self.pushes = inner.actions, inner.pushes
+
+    def observation_space(self, params: RobustParams) -> Any:
+        return self.env.observation_space(params)
+
+    def action_space(self, params: RobustParams) -> Any:
+        from gymnax.environments import spaces
+
+        return spaces.Box(-1.0, 1.0, (self.actions + self.pushes,), jnp.float32)
+
+    def _reset(self, key: jax.Array, params: RobustParams) -> tuple[Any, RobustState]:
+        return self.env.reset(key, params)
+
+    def _advance(self, key: jax.Array, state: RobustState, action: jax.Array, params: RobustParams) -> tuple[Any, ...]:
+        own, push = action[: self.actions], action[self.actions :]
+        return self.env.advance(key, with_push(self.env, state, push), own, params)

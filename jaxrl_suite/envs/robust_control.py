@@ -133,6 +133,7 @@ class RobustEnv(BaseEnv):
 
     def check_params(self, params: Any) -> None:
         super().check_params(params)
+        self.env.check_params(params.env)
         for name in self.names:
             _check_range(self.id, name, (params.low[name], params.high[name]))
             _check_positive(f"{self.id}: kernel {name}", params.kernel[name])

@@ -37,6 +37,16 @@ if TYPE_CHECKING:
         quantal_response,
         saddle_gap,
     )
+    from jaxrl_suite.solvers.markov_games import (
+        MarkovEquilibrium,
+        MatrixEquilibrium,
+        independent_soft,
+        matrix_nash,
+        matrix_nash_conv,
+        matrix_quantal_response,
+        shapley,
+        soft_shapley,
+    )
     from jaxrl_suite.solvers.plans import plan_value
     from jaxrl_suite.solvers.random_play_search import gorp_episodes, gorp_success
     from jaxrl_suite.solvers.robust_dynamic_programming import (
@@ -86,6 +96,16 @@ _SAMPLE_COMPLEXITY = (
     "worst_case_steps",
 )
 _EQUILIBRIA = ("agent_quantal_response", "nash_equilibrium", "quantal_response", "saddle_gap")
+_MARKOV_GAMES = (
+    "MarkovEquilibrium",
+    "MatrixEquilibrium",
+    "independent_soft",
+    "matrix_nash",
+    "matrix_nash_conv",
+    "matrix_quantal_response",
+    "shapley",
+    "soft_shapley",
+)
 _TREE_GAMES = ("best_response", "expected_returns", "exploitability", "nash_conv")
 _DARK_BOARDS = ("DarkResponses", "dark_responses", "dark_uniform_value")
 _ROBUST = (
@@ -110,6 +130,7 @@ _HOMES = {
     "feature_coverage": "coverage",
     "feature_partition": "coverage",
     **dict.fromkeys(_DARK_BOARDS, "dark_boards"),
+    **dict.fromkeys(_MARKOV_GAMES, "markov_games"),
     "plan_value": "plans",
     **dict.fromkeys(_TREE_GAMES, "tree_games"),
     **dict.fromkeys(_EQUILIBRIA, "equilibria"),
@@ -130,6 +151,8 @@ __all__ = [
     "Interval",
     "KLBall",
     "L1Ball",
+    "MarkovEquilibrium",
+    "MatrixEquilibrium",
     "RobustEvaluation",
     "RobustSolution",
     "Solution",
@@ -151,6 +174,10 @@ __all__ = [
     "gorp_episodes",
     "gorp_success",
     "greedy_returns",
+    "independent_soft",
+    "matrix_nash",
+    "matrix_nash_conv",
+    "matrix_quantal_response",
     "nash_conv",
     "nash_equilibrium",
     "occupancy",
@@ -166,7 +193,9 @@ __all__ = [
     "robust_policy_iteration",
     "robust_value_iteration",
     "saddle_gap",
+    "shapley",
     "simple_bound",
+    "soft_shapley",
     "solvable_depth",
     "stochastic_effective_horizons",
     "ucb_steps",

@@ -15,6 +15,8 @@ from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.games import CHANCE, END, compile_game
 from jaxrl_suite.reproduction.loading import import_file
 
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+
 
 @struct.dataclass
 class ToyConfig:

@@ -49,6 +49,9 @@ MODULES = {
     "sac_iwocs": "sac_iwocs",
     "adversarial_dqn": "robust_dqn",
     "soft_pair": "soft_pair",
+    "qarl": "qarl",
+    "cat": "cat",
+    "mixed_nash": "mixed_nash",
     "uniform_play": "fixed",
     "first_action": "fixed",
     "table_play": "fixed",
@@ -88,6 +91,10 @@ _CONFIGS = {
     "SACIWOCSConfig": "sac_iwocs",
     "AdversarialDQNConfig": "robust_dqn",
     "SoftPairConfig": "soft_pair",
+    "QARLConfig": "qarl",
+    "opposed": "qarl",
+    "CATConfig": "cat",
+    "MixedNashConfig": "mixed_nash",
     "kernel_returns": "robust_blocks",
     "FixedConfig": "fixed",
     "IWOCSConfig": "iwocs",
@@ -108,6 +115,7 @@ __all__ = [
     "MODULES",
     "A2CConfig",
     "AdversarialDQNConfig",
+    "CATConfig",
     "CFRConfig",
     "ConservativeConfig",
     "DOUHUAConfig",
@@ -126,12 +134,14 @@ __all__ = [
     "LinearProgramConfig",
     "M2TD3Config",
     "MMDConfig",
+    "MixedNashConfig",
     "NFSPConfig",
     "NOAHConfig",
     "NORAConfig",
     "OptimisticNPGConfig",
     "PPOConfig",
     "PQNConfig",
+    "QARLConfig",
     "RARLConfig",
     "SACConfig",
     "SACIWOCSConfig",
@@ -149,6 +159,7 @@ __all__ = [
     "baseline_only",
     "bpi_ucbvi",
     "budget_exploration",
+    "cat",
     "cfr",
     "deep_iwocs",
     "deep_mmd",
@@ -168,6 +179,7 @@ __all__ = [
     "lsvi_ucb",
     "lsvi_ucb_plus_plus",
     "m2td3",
+    "mixed_nash",
     "mmd",
     "mmd_sampled",
     "mmd_sequence_form",
@@ -178,10 +190,12 @@ __all__ = [
     "nora_finite",
     "nora_linear",
     "offline_policy",
+    "opposed",
     "opt_pess_lp",
     "optimistic_npg",
     "ppo",
     "pqn",
+    "qarl",
     "rarl",
     "sac",
     "sac_iwocs",
@@ -198,6 +212,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jaxrl_suite.agents.a2c import A2CConfig, a2c
+    from jaxrl_suite.agents.cat import CATConfig, cat
     from jaxrl_suite.agents.cfr import CFRConfig, cfr
     from jaxrl_suite.agents.conservative_baselines import baseline_only, bpi_ucbvi, budget_exploration
     from jaxrl_suite.agents.conservative_task import ConservativeConfig
@@ -215,6 +230,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.lsvi_ucb_plus_plus import LSVIPlusPlusConfig, lsvi_ucb_plus_plus
     from jaxrl_suite.agents.m2td3 import M2TD3Config, m2td3
     from jaxrl_suite.agents.mirror_descent import MMDConfig, mmd
+    from jaxrl_suite.agents.mixed_nash import MixedNashConfig, mixed_nash
     from jaxrl_suite.agents.nfsp import NFSPConfig, nfsp
     from jaxrl_suite.agents.nora import DOUHUAConfig, NOAHConfig, NORAConfig, douhua, noah, nora, offline_policy
     from jaxrl_suite.agents.nora_deep import DeepNORAConfig, nora_deep
@@ -223,6 +239,7 @@ if TYPE_CHECKING:
     from jaxrl_suite.agents.optimistic_npg import OptimisticNPGConfig, optimistic_npg
     from jaxrl_suite.agents.ppo import PPOConfig, ppo
     from jaxrl_suite.agents.pqn import PQNConfig, pqn
+    from jaxrl_suite.agents.qarl import QARLConfig, opposed, qarl
     from jaxrl_suite.agents.rarl import RARLConfig, rarl
     from jaxrl_suite.agents.robust_blocks import kernel_returns
     from jaxrl_suite.agents.robust_dqn import AdversarialDQNConfig, adversarial_dqn

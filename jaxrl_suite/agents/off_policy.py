@@ -193,7 +193,7 @@ def restarted(
     return OffPolicyState(learned, jax.tree.map(jnp.zeros_like, state.buffer), env_state, observation)
 
 
-def replaced(learned: Any, **parts: Any) -> Any:
+def replaced(learned: Any, /, **parts: Any) -> Any:
     """`learned` with other parts."""
     return dataclasses.replace(learned, **parts)
 

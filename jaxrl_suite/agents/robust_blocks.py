@@ -105,25 +105,28 @@ def worst_metrics(env: RobustEnv, worst: WorstCase) -> Metrics:
     }
 
 
-def kernel_returns(agent: Agent, state: Any, seeds: Sequence[int], points: Any, episodes: int = 10) -> np.ndarray:
-    """Undiscounted returns of the greedy policy under fixed kernels, float32 [seed, N, episode].
+def kernel_returns(
+    agent: Agent, state: Any, seeds: Sequence[int], points: Any, episodes: int = 10, greedy: bool = True
+) -> np.ndarray:
+    """Undiscounted returns of the policy under fixed kernels, float32 [seed, N, episode].
 
     The starts are common to all kernels, but for what of a start depends on them.
 
     Args:
-        state: states with a leading axis [seed]. points: psi [N, d], in the order of `env.names`.
+        state: states with a leading axis [seed]. points: psi [N, d], in the order of `env.names`. greedy: the
+            policy's mode instead of a sample.
     """
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), EVALUATION))(np.asarray(seeds, np.uint32))
-    return np.asarray(_player(agent, episodes)(keys, state, jnp.asarray(points, jnp.float32)))
+    return np.asarray(_player(agent, episodes, greedy)(keys, state, jnp.asarray(points, jnp.float32)))
 
 
 @functools.lru_cache(maxsize=32)
-def _player(agent: Agent, episodes: int) -> Any:
+def _player(agent: Agent, episodes: int, greedy: bool) -> Any:
     env, params = agent.info.env, agent.info.env_params
 
     def play(key: jax.Array, state: Any, points: jax.Array) -> jax.Array:
         def act(key: jax.Array, memory: Any, observation: Any) -> tuple[Any, Any]:
-            return agent.act(key, state, memory, observation, True)
+            return agent.act(key, state, memory, observation, greedy)
 
         def start(key: jax.Array) -> Any:
             return agent.start(key, state)

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "robust": "robust_speed",
     "worst-case": "worst_case_speed",
     "physics": "physics_speed",
+    "qarl": "qarl_speed",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -81,8 +81,8 @@ def teacher_step(
     # would find.
     grid = shape + (candidate - shape) * jnp.linspace(0.0, 1.0, GRID)
     fails = (jax.vmap(value)(grid) < threshold).at[0].set(False)
-    first = jnp.argmax(fails)
-    good, bad = grid[jnp.maximum(first - 1, 0)], grid[first]
+    is_before = jnp.cumsum(fails) == 0
+    good, bad = jnp.min(jnp.where(is_before, grid, jnp.inf)), jnp.max(jnp.where(is_before, -jnp.inf, grid))
 
     def halve(_: Any, ends: Any) -> Any:
         good, bad = ends

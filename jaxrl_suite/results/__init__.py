@@ -23,6 +23,7 @@ _HOME = {
     "store": ("RunStore",),
     "listing": ("list_runs",),
     "plots": ("learning_curves", "performance_profiles"),
+    "maps": ("heat_maps",),
     "curves": ("Curve",),
     "rankings": ("BoundQuality", "Pairwise", "bound_quality", "pairwise"),
     "tables": ("csv_table", "latex_table", "markdown_table"),

@@ -187,12 +187,20 @@ def _draw_band(axes: "Axes", band: Band, color: Any, dash: str, show_seeds: bool
 
 
 @contextlib.contextmanager
-def _canvas(title: str | None, caption: str) -> Generator[tuple["Figure", "Axes"]]:
+def styled(changes: Mapping[str, Any] | None = None) -> Generator[None]:
+    """Inside, figures look as all of ours do, but for some settings of matplotlib."""
     import matplotlib
     import matplotlib.pyplot  # lets notebooks show figures
+
+    with matplotlib.rc_context(_STYLE | dict(changes or {})):
+        yield
+
+
+@contextlib.contextmanager
+def _canvas(title: str | None, caption: str) -> Generator[tuple["Figure", "Axes"]]:
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(8.0, 4.2), layout="constrained")
         axes = figure.subplots()
         if title:

@@ -242,6 +242,7 @@ def test_divergences_of_policies():
     np.testing.assert_allclose(found, [np.log(2) + 0.25 - 0.5], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_learn_kuhn_poker_in_self_play():
     env, game = jrl.make("game/kuhn_poker")
     config = jrl.agents.DeepMMDConfig(

@@ -237,6 +237,7 @@ def learned(seeds, observation, **settings):
     return game, policy_table(jrl.train(agent, seeds=seeds, quick_compile=True))
 
 
+@pytest.mark.slow
 def test_the_average_policy_of_kuhn_poker_is_hard_to_exploit():
     """Uniform play can be exploited for 0.458, the first policy nearly so."""
     game, tables = learned(3, "auto", total_updates=2000, response_learning_rate=0.1, average_learning_rate=0.1)

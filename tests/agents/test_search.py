@@ -192,6 +192,7 @@ def test_play_is_that_of_one_exact_step(seat):
     assert found.returns.mean() == pytest.approx(value, abs=4 * found.returns.std() / np.sqrt(episodes))
 
 
+@pytest.mark.slow
 def test_search_raises_a_common_payoff():
     """Mirror descent search by both players in Tiny Hanabi A; larger steps gain more in this one."""
     env, game = jrl.make("game/tiny_hanabi_A", observation="raw")

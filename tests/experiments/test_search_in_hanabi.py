@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import jaxrl_suite as jrl
 from jaxrl_suite.agents import HandConfig, PPOConfig
@@ -12,6 +13,7 @@ from jaxrl_suite.reproduction.loading import import_file
 FILE = Path(__file__).parents[2] / "experiments" / "mirror_descent_search" / "hanabi.py"
 
 
+@pytest.mark.slow
 def test_the_papers_tables_are_played_through():
     """Learned beliefs, search by both players; without a step it is the blueprint, whose deals are the same."""
     experiment = import_file(FILE, "tests_search_in_hanabi")

@@ -1,6 +1,5 @@
 """Players of the 3 x 3 games against each other."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +7,7 @@ import pytest
 
 from jaxrl_suite.agents import SearchConfig
 from jaxrl_suite.reproduction.loading import import_file, load_experiment
-
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+from tests.helpers import EXPERIMENTS
 
 
 @pytest.fixture(scope="module")

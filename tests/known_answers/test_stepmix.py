@@ -3,7 +3,6 @@
 import functools
 import math
 import tomllib
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from jaxrl_suite.agents.stepmix import bounds, episode_mixture, step_mixture
 from jaxrl_suite.envs.tabular_families import golden_ratio_mdp, random_mdp
 from jaxrl_suite.learning.confidence import beta, beta_star
 from jaxrl_suite.solvers import occupancy, policy_evaluation, value_iteration
+from tests.helpers import EXPERIMENTS
 from tests.known_answers.ledger import known_answer
 
 GR = golden_ratio_mdp()
@@ -28,7 +28,6 @@ BASELINES = {
     "det2": {"baseline": "second_best"},
 }
 EPISODES, SEEDS = 20_000, 20
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
 def config(baseline="eta=10", **changes):

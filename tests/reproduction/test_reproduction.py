@@ -26,8 +26,7 @@ from jaxrl_suite.reproduction import (
 )
 from jaxrl_suite.reproduction import training as trainings
 from jaxrl_suite.results import csv_table, latex_table, verdict
-
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+from tests.helpers import EXPERIMENTS
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,7 @@ def test_the_readme_says_what_the_results_say(path):
     assert sum(counts) + sum(word.startswith("not comparable") for word in verdicts) == len(verdicts)
 
 
-CHEAP = 20
+CHEAP = 6
 """Seconds that all seeds of a training took to run, up to which it is repeated in every test run."""
 
 

@@ -1,0 +1,256 @@
+"""Robustness on tasks in plain JAX: QARL beside SAC, robust adversarial RL, and three other ways to be disturbed.
+
+All protagonists learn from as many of their own steps; those with an adversary play as many again for it.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import jaxrl_suite
+from jaxrl_suite import results
+from jaxrl_suite.agents import kernel_returns, opposed
+from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
+
+SMALL: dict[str, Any] = {
+    "episode_steps": 250,
+    "hidden_sizes": (64, 64),
+    "batch_size": 128,
+    "critic_starts": 1250,
+    "actor_starts": 2500,
+    "actor_rate": 3e-4,
+    "critic_rate": 1e-3,
+    "temperature_rate": 1e-3,
+}
+"""Networks of a sixteenth of the size, episodes of half the length, and steps three times as large: there are fewer."""
+
+TINY = {
+    "episode_steps": 30,
+    "critic_starts": 50,
+    "actor_starts": 100,
+    "hidden_sizes": (16, 16),
+    "batch_size": 32,
+}
+PROFILE = {"smoke": SMALL | TINY, "cpu": SMALL, "full": {}}
+ITERATIONS = {"smoke": 3, "cpu": 60, "full": 200}
+SEEDS = {"smoke": 2, "cpu": 5, "full": 15}
+POINTS = {"smoke": 3, "cpu": 11, "full": 11}
+EPISODES = {"smoke": 2, "cpu": 20, "full": 20}
+
+TASKS = {
+    "point-mass": {"force": 10.0, "threshold": -45.0},
+    "cartpole-balance": {"force": 2.0, "threshold": 10.0},
+    "cartpole-swingup": {"force": 2.0, "threshold": 10.0},
+    "pendulum-swingup": {"force": 1.0, "threshold": 1.0},
+}
+"""force: the adversary's limit, in newtons, as the sweep of `forces` says. threshold: xi, on discounted returns."""
+
+AT = {"smoke": ("cartpole-balance",), "cpu": tuple(TASKS), "full": tuple(TASKS)}
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "SAC": ("qarl", {"adversary": "none"}),
+    "RARL": ("qarl", {"adversary": "soft"}),
+    "QARL": ("qarl", {}),
+    "force curriculum": ("qarl", {"adversary": "capped"}),
+    "CAT": ("cat", {}),
+    "MixedNE-LD": ("mixed_nash", {}),
+}
+WITH_ADVERSARY = ("RARL", "QARL", "force curriculum")
+FORCES = (1.0, 3.0, 10.0, 30.0)
+"""Times a task's default, in the sweep."""
+
+
+def training(task: str, method: str, scale: str, **changes: Any) -> Training:
+    agent, config = METHODS[method]
+    profile, iterations = PROFILE[scale], ITERATIONS[scale]
+    steps = profile.get("episode_steps", 500)
+    settings = profile | {"total_updates": iterations, "buffer_size": 5 * steps * iterations} | config | changes
+    if agent == "qarl" and settings.get("adversary", "quantal") in ("quantal", "capped"):
+        settings |= {"threshold": TASKS[task]["threshold"]}
+    params = {"max_steps_in_episode": steps, "force_limit": TASKS[task]["force"]}
+    name = f"{task}-{method.lower().replace(' ', '-')}"
+    return Training(name, agent, f"pushed/{task}", settings, SEEDS[scale], 1, {"params": params})
+
+
+def comparison(task: str, published: dict[str, Any], scale: str) -> Item | None:
+    """A task: what each method gets undisturbed, against its own adversary, and over the box of masses."""
+    if task not in AT[scale]:
+        return None
+    methods = ("SAC", "QARL") if scale == "smoke" else tuple(METHODS)
+    trained = {method: training(task, method, scale) for method in methods}
+    cells = []
+    for method, of in trained.items():
+        measures = {"undisturbed": undisturbed, "over the box": over_box, "least of the box": least_of_box}
+        if method in WITH_ADVERSARY:
+            measures |= {"against its adversary": against}
+        measures |= {f"over {column}": functools.partial(along, index) for index, column in enumerate(("1st", "2nd"))}
+        for column, measure in measures.items():
+            cells.append(Cell(method, column, of.name, functools.partial(measure, scale), digits=1))
+        for index, kind in enumerate(("performance", "robustness")):
+            if method == "SAC":
+                continue
+            target = reason = None
+            if method == "QARL":
+                target = Target(published["relative-to-sac"][kind], 0.0, "published", "headline table, from reviews")
+                reason = f"one task of plain JAX, {deviation(scale)}; there the mean over 15 of MuJoCo"
+            names, change = (of.name, trained["SAC"].name), functools.partial(relative, *(of.name, trained["SAC"].name))
+            measure = functools.partial(change, index)
+            cells.append(Cell(method, f"{kind}, % over SAC", names, measure, target, reason or "", digits=1))
+        if method == "QARL":
+            cells += curriculum(of, scale)
+    title = f"{task}: robustness over two parameters"
+    return Item(task, title, list(trained.values()), cells, 5, notes_of(task, scale), functools.partial(figure, scale),
+                functools.partial(both_scores, scale))  # fmt: skip
+
+
+def deviation(scale: str) -> str:
+    if scale == "full":
+        return "the paper's settings, of which the number of seeds, the force and the threshold are ours"
+    steps = PROFILE[scale]["episode_steps"]
+    return f"{ITERATIONS[scale]} iterations of episodes of {steps} steps, networks {PROFILE[scale]['hidden_sizes']}"
+
+
+def notes_of(task: str, scale: str) -> list[str]:
+    points, about, steps = POINTS[scale], TASKS[task], PROFILE[scale].get("episode_steps", 500)
+    return [
+        f"undiscounted returns, stochastic policies; undisturbed and against the adversary: {EPISODES[scale]} "
+        f"episodes; the box: {points} x {points} values, one episode each; 1st, 2nd: {points} of one parameter alone",
+        f"forces up to {about['force']:g} N; threshold {about['threshold']:g} on discounted returns; QARL's "
+        "players see a temperature of 0 when judged",
+        f"{deviation(scale)}; a protagonist learns from {5 * ITERATIONS[scale] * steps:,} steps of its own",
+        "% over SAC: (v - v_SAC) / |v_SAC| of means over seeds; the paper's numbers are known from its reviews alone",
+        "MixedNE-LD: critics bootstrap with the adversary's own action, where the authors' program draws the other's",
+    ]
+
+
+def curriculum(of: Training, scale: str) -> list[Cell]:
+    """How far the teacher came, and how far it could have."""
+    periods = ITERATIONS[scale] // 3
+    fastest = f"of at most {min(13, periods)} steps"
+    return [
+        Cell("QARL", "shape k at the end", of.name, lambda run: np.asarray(run.state.shape, float), digits=2),
+        Cell("QARL", f"teacher's steps, {fastest}", of.name, steps_taken, digits=1),
+    ]
+
+
+def steps_taken(run: Any) -> np.ndarray:
+    """How often k fell, [seed]."""
+    shapes = run.metrics["teacher/shape"]
+    return (np.diff(shapes, axis=1, prepend=50.0) < 0).sum(axis=1).astype(float)
+
+
+_PLAYED: dict[Any, np.ndarray] = {}
+
+
+def played(run: Any, what: str, play: Any) -> np.ndarray:
+    """Played once for all cells and figures."""
+    if (run.path, what) not in _PLAYED:
+        _PLAYED[run.path, what] = play()
+    return _PLAYED[run.path, what]
+
+
+def undisturbed(scale: str, run: Any) -> np.ndarray:
+    where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
+    return played(run, "alone", lambda: jaxrl_suite.evaluate(run.agent, run.state, **where).returns.mean(axis=1))
+
+
+def against(scale: str, run: Any) -> np.ndarray:
+    where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
+    return jaxrl_suite.evaluate(opposed(run.agent), run.state, **where).returns.mean(axis=1)
+
+
+def box(scale: str, run: Any) -> np.ndarray:
+    """Returns over the grid, [seed, points^2]."""
+
+    def play() -> np.ndarray:
+        grid = run.agent.info.env.grid(run.agent.info.env_params, POINTS[scale])
+        return kernel_returns(run.agent, run.state, run.seeds, grid, 1, greedy=False)[..., 0]
+
+    return played(run, "box", play)
+
+
+def over_box(scale: str, run: Any) -> np.ndarray:
+    return box(scale, run).mean(axis=1)
+
+
+def least_of_box(scale: str, run: Any) -> np.ndarray:
+    return box(scale, run).min(axis=1)
+
+
+def along(index: int, scale: str, run: Any) -> np.ndarray:
+    """Mean return over values of one parameter, the other nominal, [seed]."""
+    env, params = run.agent.info.env, run.agent.info.env_params
+    nominal = np.array([params.kernel[name] for name in env.names], np.float32)
+    line = np.tile(nominal, (POINTS[scale], 1))
+    name = env.names[index]
+    line[:, index] = np.linspace(params.low[name], params.high[name], POINTS[scale])
+    return kernel_returns(run.agent, run.state, run.seeds, line, 1, greedy=False)[..., 0].mean(axis=1)
+
+
+def both_scores(scale: str, run: Any) -> np.ndarray:
+    """Undisturbed and over the box, [seed, 2]."""
+    return np.stack([undisturbed(scale, run), over_box(scale, run)], axis=1)
+
+
+def relative(name: str, base: str, index: int, scores: dict[str, np.ndarray]) -> Estimate:
+    """Change in per cent of the mean over seeds, with a bootstrap interval over the seeds of both."""
+    mine, theirs = (scores[key][:, index] for key in (name, base))
+    rng = np.random.default_rng(0)
+
+    def change(mean: Any, other: Any) -> Any:
+        return 100.0 * (mean - other) / np.abs(other)
+
+    drawn = [rng.choice(x, (2000, len(x))).mean(axis=1) for x in (mine, theirs)]
+    low, high = np.quantile(change(*drawn), (0.025, 0.975))
+    return Estimate(float(change(mine.mean(), theirs.mean())), float(low), float(high), f"{len(mine)} seeds")
+
+
+def figure(scale: str, runs: Any, path: Path) -> None:
+    """Heat maps side by side."""
+    first = next(iter(runs.values()))
+    env, params = first.agent.info.env, first.agent.info.env_params
+    axes = [np.linspace(params.low[n], params.high[n], POINTS[scale]) for n in env.names]
+    shape = (POINTS[scale],) * 2
+    labels = {slug: method for method in METHODS for slug in [method.lower().replace(" ", "-")]}
+    maps = {
+        labels[name.removeprefix(f"{env.id.removeprefix('pushed/')}-")]: box(scale, run).mean(axis=0).reshape(shape)
+        for name, run in runs.items()
+    }
+    names = [name.replace("_", " ") for name in env.names]
+    results.heat_maps(maps, *axes, path, xlabel=names[0], ylabel=names[1], title=env.id.removeprefix("pushed/"))
+
+
+def forces(scale: str) -> Item | None:
+    """What robust adversarial RL loses by the adversary's limit: a limit is the least that costs it a tenth."""
+    if scale == "smoke":
+        return None
+    trainings, cells = [], []
+    for task in TASKS:
+        base = default_force(task)
+        plain, one = training(task, "SAC", scale), training(task, "RARL", scale)
+        grid = {"env.env.force_limit": tuple(base * factor for factor in FORCES)}
+        swept = dataclasses.replace(one, name=f"{one.name}-forces", grid=grid)
+        trainings += [swept, plain]
+        cells.append(Cell(f"{task}, SAC", "undisturbed", plain.name, functools.partial(undisturbed, scale)))
+        for index, factor in enumerate(FORCES):
+            measure = functools.partial(setting_undisturbed, index, scale)
+            cells.append(Cell(f"{task}, RARL, {base * factor:g} N", "undisturbed", swept.name, measure))
+    notes = [
+        f"{SEEDS[scale]} seeds; undiscounted returns of {EPISODES[scale]} episodes; " + deviation(scale),
+        "the rule: the least force with which RARL's mean is a tenth below SAC's, else the greatest",
+    ]
+    return Item("forces", "Force limits", trainings, cells, 5, notes)
+
+
+def default_force(task: str) -> float:
+    return float(jaxrl_suite.make(f"pushed/{task}")[0].env.default_params.force_limit)
+
+
+def setting_undisturbed(index: int, scale: str, run: Any) -> np.ndarray:
+    import jax
+
+    state = jax.tree.map(lambda x: x[index], run.state)
+    where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
+    return jaxrl_suite.evaluate(run.agent, state, **where).returns.mean(axis=1)

@@ -1,0 +1,408 @@
+"""What learners in environments that are pushed share: a soft actor-critic a player, and phases in which one learns.
+
+Reddi et al. 2024 (arXiv 2311.01642), as their program has it; soft actor-critic: Haarnoja et al. (arXiv 1812.05905).
+
+  player     z is what is observed, behind it a context, as of an adversary's temperature, on which all networks depend
+  a fit      the actor descends tau log pi(a|z) - min_k Q_k(z, a); the logarithm of the temperature descends
+             -log tau (log pi + H), H minus the number of actions; then, of the new actor and temperature, both critics
+             go to r + gamma (min_k Q'_k(z', a') - tau log pi(a'|z')), and the targets after them
+  phase      so many episodes, in all of which one side stores and learns, a fit for every `fit_interval` transitions
+
+Which side learns is known when a phase is compiled, so that neither pays for the other, and so is when learning starts,
+as all members have stored equally much. Episodes are played side by side, each to its end, and those that end early are
+followed by others until the phase is over. `serial` plays them one after the other, as the paper's program does.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxrl_suite.agent import Metrics
+from jaxrl_suite.agents.off_policy import bootstrapped, moved, replaced, skipped, twins
+from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.envs.vector import VectorEnv, play
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.learning.distributions import TanhGaussian
+from jaxrl_suite.learning.networks import ACTIVATIONS, activation_fn, check_hidden_sizes, flatten_observation
+from jaxrl_suite.learning.optimisation import gradient_step
+from jaxrl_suite.learning.products import narrow_dot_general
+from jaxrl_suite.learning.replay import Experience, empty_replay, experience_of, memory_of
+
+CODE = "the authors' released program"
+LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
+
+
+@struct.dataclass
+class TwoPlayerConfig:
+    """What learners in phases share. Floats can be swept; everything else selects a program."""
+
+    actor_rate: float = sweepable(1e-4, "step size of the actors' Adam", source=CODE, above=0)
+    critic_rate: float = sweepable(3e-4, "step size of the critics' Adam", source=CODE, above=0)
+    temperature_rate: float = sweepable(3e-4, "step size of the temperatures' Adam", source=CODE, above=0)
+    initial_temperature: float = sweepable(0.005, "of who learns its own", symbol="tau", source=CODE, above=0)
+    discount: float = sweepable(0.99, "discount factor", symbol="gamma", source=CODE, low=0, high=1)
+    polyak: float = sweepable(0.005, "of the way that targets go at a time", source=CODE, above=0, high=1)
+    total_updates: int = static(200, "budget: iterations", symbol="K", unit="iterations", source=CODE, low=1)
+    episodes: int = static(5, "a phase", symbol="E", unit="episodes", source=CODE, low=1)
+    episode_steps: int = static(
+        500, "of an episode; must be the environment's time limit", symbol="T", unit="steps", source=CODE, low=1
+    )
+    fit_interval: int = static(3, "transitions from one fit to the next", source=CODE, low=1)
+    batch_size: int = static(256, "transitions a fit", unit="transitions", source=CODE, low=1)
+    buffer_size: int = static(1_000_000, "transitions kept, of each player", unit="transitions", source=CODE, low=1)
+    critic_starts: int = static(3000, "transitions that are stored before critics learn", source=CODE, low=0)
+    actor_starts: int = static(5000, "and before actors do", source=CODE, low=0)
+    hidden_sizes: tuple[int, ...] = static((256, 256, 256), "widths of the hidden layers", source=CODE)
+    activation: str = static("relu", "activation of all networks", source=CODE, choices=tuple(ACTIVATIONS))
+    serial: bool = static(False, "episodes one after the other; only then is the order of data the program's")
+
+    def check(self) -> None:
+        name = type(self).__name__
+        check_hidden_sizes(name, self.hidden_sizes)
+        if self.actor_starts < self.critic_starts:
+            raise ConfigError(
+                f"{name}.actor_starts = {self.actor_starts}: must be >= critic_starts = {self.critic_starts}"
+            )
+        if self.buffer_size < self.episodes * self.episode_steps:
+            raise ConfigError(
+                f"{name}.buffer_size = {self.buffer_size}: must hold a phase of {self.episodes * self.episode_steps}"
+            )
+        if self.episode_steps < self.fit_interval:
+            raise ConfigError(f"{name}.episode_steps = {self.episode_steps}: must be >= fit_interval")
+
+
+def check_steps(name: str, env: Any, env_params: Any, config: TwoPlayerConfig) -> None:
+    """Raises ConfigError unless episodes are as long as the config says."""
+    limit = int(env_params.max_steps_in_episode)
+    if limit != config.episode_steps:
+        raise ConfigError(
+            f"{name}: episode_steps = {config.episode_steps}: must be max_steps_in_episode = {limit} of {env.id}"
+        )
+
+
+@struct.dataclass
+class PlayerLearned:
+    """Parameters of the actor, of both critics and their targets [2, ...], the logarithm of the temperature, and the
+    optimisers' states of each."""
+
+    actor: Any
+    critics: Any
+    targets: Any
+    log_temperature: jax.Array
+    actor_opt: Any
+    critic_opt: Any
+    temperature_opt: Any
+
+
+class Player(NamedTuple):
+    """size: numbers in an action, which is in [-1, 1].
+
+    new(key) -> learned.
+    act(learned, noise, z) -> action [..., size]: noise [..., size] standard normal; None: the mode.
+    density(learned, z) -> (mean, log_std) of actions before they are squashed, [..., size].
+    fit(learned, key, batch, with_actor) -> (learned, diagnostics): observations of the batch are z, actions the
+        player's own; `with_actor` is a Python bool.
+    """
+
+    size: int
+    new: Callable[[jax.Array], PlayerLearned]
+    act: Callable[[PlayerLearned, jax.Array | None, jax.Array], jax.Array]
+    density: Callable[[PlayerLearned, jax.Array], tuple[jax.Array, jax.Array]]
+    fit: Callable[[PlayerLearned, jax.Array, Experience, bool], tuple[PlayerLearned, Metrics]]
+
+
+class Perceptron(nn.Module):
+    """Hidden layers and a linear one; Xavier-uniform weights, gain sqrt(2) where hidden, biases uniform below
+    1/sqrt(inputs)."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for width in self.hidden_sizes:
+            x = activation_fn(self.activation)(_layer(width, x.shape[-1], 2.0)(x))
+        return _layer(self.outputs, x.shape[-1], 1.0)(x)
+
+
+def _layer(width: int, inputs: int, gain: float) -> nn.Dense:
+    weights, reach = nn.initializers.variance_scaling(gain, "fan_avg", "uniform"), 1.0 / math.sqrt(inputs)
+
+    def biases(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -reach, reach)
+
+    return nn.Dense(width, kernel_init=weights, bias_init=biases, dot_general=narrow_dot_general)
+
+
+class Actor(nn.Module):
+    """(mean, log_std), [..., size] each, by networks of their own."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    size: int
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        mean, log_std = (Perceptron(self.hidden_sizes, self.activation, self.size)(z) for _ in range(2))
+        return mean, jnp.clip(log_std, LEAST_LOG_STD, MOST_LOG_STD)
+
+
+class Critic(nn.Module):
+    """Q(z, a), [...]."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+
+    @nn.compact
+    def __call__(self, z: jax.Array, action: jax.Array) -> jax.Array:
+        return Perceptron(self.hidden_sizes, self.activation, 1)(jnp.concatenate([z, action], axis=-1))[..., 0]
+
+
+def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: str) -> Player:
+    """A soft actor-critic.
+
+    Args:
+        size: numbers in its action. inputs: in z. temperature: whose it is: its own, which it learns; or that of each
+            transition, the last of the numbers z, which stays with what is stored.
+    """
+    adam = optax.scale_by_adam()
+    actor = Actor(config.hidden_sizes, config.activation, size)
+    new_critics, both = twins(Critic(config.hidden_sizes, config.activation))
+    policy = TanhGaussian((size,), -jnp.ones(size), jnp.ones(size))
+    is_own = temperature == "own"
+
+    def new(key: jax.Array) -> PlayerLearned:
+        key_actor, key_critics = jax.random.split(key)
+        z, action = jnp.zeros(inputs), jnp.zeros(size)
+        policy_params, critics = actor.init(key_actor, z), new_critics(key_critics, z, action)
+        warmth = jnp.log(jnp.float32(config.initial_temperature))
+        return PlayerLearned(
+            policy_params, critics, critics, warmth, adam.init(policy_params), adam.init(critics), adam.init(warmth)
+        )
+
+    def density(learned: PlayerLearned, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found: Any = actor.apply(learned.actor, z)
+        return found
+
+    def act(learned: PlayerLearned, noise: jax.Array | None, z: jax.Array) -> jax.Array:
+        outputs = density(learned, z)
+        return jnp.tanh(policy.mode(outputs) if noise is None else policy.sample(outputs, noise))
+
+    def sampled(params: Any, noise: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(actions, their log-probabilities)."""
+        outputs: Any = actor.apply(params, z)
+        raw = policy.sample(outputs, noise)
+        return jnp.tanh(raw), policy.log_prob(outputs, raw)
+
+    def temperature_of(learned: PlayerLearned, z: jax.Array) -> jax.Array:
+        return jnp.exp(learned.log_temperature) if is_own else z[..., -1]
+
+    def actor_loss(
+        params: Any, z: jax.Array, noise: jax.Array, critics: Any, warmth: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        action, log_prob = sampled(params, noise, z)
+        value = jnp.min(both(critics, z, action), axis=0)
+        return jnp.mean(warmth * log_prob - value), {"log_prob": log_prob, "value": value}
+
+    def temperature_loss(log_temperature: jax.Array, log_prob: jax.Array) -> tuple[jax.Array, Metrics]:
+        return -log_temperature * jnp.mean(log_prob - size), {}
+
+    def critic_loss(critics: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
+        """Sum over the twins of the mean squared difference."""
+        value = both(critics, batch.observation, batch.action)
+        loss = jnp.sum(jnp.mean((value - target) ** 2, axis=-1))
+        return loss, {"loss/critic": loss, "value/mean": jnp.mean(value)}
+
+    def improved(learned: PlayerLearned, key: jax.Array, batch: Experience) -> tuple[PlayerLearned, Metrics]:
+        """A step of the actor, and of the temperature, if it is the player's own."""
+        noise, z = jax.random.normal(key, (config.batch_size, size)), batch.observation
+        step = gradient_step(actor_loss, adam, config.actor_rate)
+        arguments = (z, noise, learned.critics, temperature_of(learned, z))
+        (params, opt), found = step((learned.actor, learned.actor_opt), arguments)
+        learned = replaced(learned, actor=params, actor_opt=opt)
+        log_prob = found["log_prob"]
+        diagnostics = {"policy/entropy": -jnp.mean(log_prob), "policy/value": jnp.mean(found["value"])}
+        if is_own:
+            step = gradient_step(temperature_loss, adam, config.temperature_rate)
+            (warmth, opt), _ = step((learned.log_temperature, learned.temperature_opt), (log_prob,))
+            learned = replaced(learned, log_temperature=warmth, temperature_opt=opt)
+        return learned, diagnostics
+
+    def fit(
+        learned: PlayerLearned, key: jax.Array, batch: Experience, with_actor: bool
+    ) -> tuple[PlayerLearned, Metrics]:
+        key_actor, key_next = jax.random.split(key)
+        turn = improved if with_actor else skipped(improved)
+        learned, diagnostics = turn(learned, key_actor, batch)
+        z = batch.next_observation
+        action, log_prob = sampled(learned.actor, jax.random.normal(key_next, (config.batch_size, size)), z)
+        following = jnp.min(both(learned.targets, z, action), axis=0) - temperature_of(learned, z) * log_prob
+        target = bootstrapped(batch, following, config.discount)
+        step = gradient_step(critic_loss, adam, config.critic_rate)
+        (critics, opt), found = step((learned.critics, learned.critic_opt), (batch, target))
+        targets = moved(learned.targets, critics, config.polyak)
+        learned = replaced(learned, critics=critics, targets=targets, critic_opt=opt)
+        warmth = {"temperature": jnp.exp(learned.log_temperature)} if is_own else {}
+        return learned, diagnostics | found | warmth
+
+    return Player(size, new, act, density, fit)
+
+
+class Side(NamedTuple):
+    """Who learns in a phase.
+
+    choose(learned, noise, z, context) -> actions of the environment, [N, ...]; all play. noise: [N, W]; z: [N, Z];
+        context: [N, C], what z ends with.
+    view(batch) -> batch: its own actions and rewards, among what was stored.
+    fit(learned, key, batch, with_actor) -> (learned, diagnostics): as of `Player`, with everybody's learned.
+    """
+
+    choose: Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
+    view: Callable[[Experience], Experience]
+    fit: Callable[[Any, jax.Array, Experience, bool], tuple[Any, Metrics]]
+
+
+class Played(NamedTuple):
+    """Of a phase, by episode [E]: discounted and plain return of its protagonist, and length; diagnostics of fits."""
+
+    discounted: jax.Array
+    returns: jax.Array
+    lengths: jax.Array
+    diagnostics: Metrics
+
+
+class Phases(NamedTuple):
+    """memory() -> one without an item. run(key, iteration, learned, memory, contexts [E, C]) -> (learned, memory,
+    Played): a phase, `iteration` one unbatched int32."""
+
+    memory: Callable[[], Any]
+    run: Callable[..., tuple[Any, Any, Played]]
+
+
+def observed(observation: Any, context: jax.Array) -> jax.Array:
+    """z [..., Z] of observations [..., *O] and contexts [..., C]."""
+    rank = observation.ndim - context.ndim + 1
+    return jnp.concatenate([flatten_observation(observation, rank), context], axis=-1)
+
+
+def phases(env: Any, env_params: Any, config: TwoPlayerConfig, side: Side, noises: int, contexts: int) -> Phases:
+    """Phases of one side in `env`.
+
+    Args:
+        noises: W, standard normal numbers for everybody's actions in a step. contexts: C.
+    """
+    copies = 1 if config.serial else config.episodes
+    vector = VectorEnv(env, copies)
+    replay = memory_of(config.buffer_size, config.batch_size)
+    # Steps of every copy in a phase; in blocks after each of which as many fits are made as steps were stored for.
+    steps = config.episodes * config.episode_steps // copies
+    blocks, rest = divmod(steps, config.fit_interval)
+    action = env.action_space(env_params).shape
+    inputs = math.prod(env.observation_space(env_params).shape) + contexts
+
+    def memory() -> Any:
+        numbers, flag = jnp.zeros((1, 1)), jnp.zeros((1, 1), bool)
+        z = jnp.zeros((1, 1, inputs))
+        return empty_replay(replay, Experience(z, jnp.zeros((1, 1, *action)), numbers, flag, z))
+
+    def block(count: int, fits: int) -> Callable[[Any, Any], Any]:
+        """So many steps and fits, for `lax.scan`."""
+
+        def run(carry: Any, given: Any) -> Any:
+            (learned, kept, env_state, observation), (key, context, stored) = carry, given
+            key_noise, key_env, key_sample, key_fit = jax.random.split(key, 4)
+            noise = jax.random.normal(key_noise, (count, copies, noises))
+
+            def choose(given_t: Any, observation: Any) -> jax.Array:
+                noise_t, context_t = given_t
+                return side.choose(learned, noise_t, observed(observation, context_t), context_t)
+
+            draws = vector.draw(key_env, env_params, count)
+            carried, played = play(vector, env_params, choose, (env_state, observation), (noise, context), draws)
+            kept = replay.add(kept, _stored(played, context))
+            now = (played.steps.reward, played.steps.done)
+            if fits == 0:
+                return (learned, kept, *carried), (now, None)
+            batches = jax.vmap(replay.sample, (None, 0))(kept, jax.random.split(key_sample, fits)).experience
+            level = (stored > config.critic_starts).astype(jnp.int32) + (stored > config.actor_starts)
+            turns = [skipped(fitted(True)), fitted(False), fitted(True)]
+            learned, found = jax.lax.switch(level, turns, learned, side.view(batches), key_fit)
+            return (learned, kept, *carried), (now, found)
+
+        def fitted(with_actor: bool) -> Callable[..., tuple[Any, Metrics]]:
+            def fit(learned: Any, batches: Experience, key: jax.Array) -> tuple[Any, Metrics]:
+                return jax.lax.scan(
+                    lambda known, given: side.fit(known, *given, with_actor),
+                    learned,
+                    (jax.random.split(key, fits), batches),
+                )
+
+            return fit
+
+        return run
+
+    def run(key: jax.Array, iteration: jax.Array, learned: Any, kept: Any, context: jax.Array) -> Any:
+        key_reset, key_rest, key_blocks = jax.random.split(key, 3)
+        observation, env_state = vector.reset(key_reset, env_params)
+        by_step = _by_step(context, copies, config.episode_steps)
+        stored = iteration * steps * copies + (jnp.arange(blocks) + 1) * config.fit_interval * copies
+        whole = blocks * config.fit_interval
+        in_blocks = by_step[:whole].reshape(blocks, config.fit_interval, *by_step.shape[1:])
+        one = block(config.fit_interval, copies)
+        carry, (now, found) = jax.lax.scan(
+            one, (learned, kept, env_state, observation), (jax.random.split(key_blocks, blocks), in_blocks, stored)
+        )
+        now = jax.tree.map(lambda x: x.reshape(whole, copies), now)
+        if rest:
+            last = (iteration + 1) * steps * copies
+            carry, (more, _) = block(rest, rest * copies // config.fit_interval)(
+                carry, (key_rest, by_step[whole:], last)
+            )
+            now = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), now, more)
+        reward, done = now
+        return carry[0], carry[1], _played(reward, done, config, jax.tree.map(jnp.nanmean, found))
+
+    return Phases(memory, run)
+
+
+def phase_metrics(played: Played) -> Metrics:
+    """Of a phase's episodes and fits."""
+    return {
+        "episode/return": jnp.mean(played.returns),
+        "episode/length": jnp.mean(played.lengths.astype(jnp.float32)),
+        "episode/count": jnp.int32(len(played.returns)),
+        "episode/discounted": jnp.mean(played.discounted),
+    } | played.diagnostics
+
+
+def _stored(played: Any, context: jax.Array) -> Experience:
+    """The Experience [T, N] of a rollout, contexts [T, N, C] behind both of its observations."""
+    found = experience_of(played, False)
+    seen, following = (observed(x, context) for x in (found.observation, found.next_observation))
+    return found._replace(observation=seen, next_observation=following)
+
+
+def _by_step(context: jax.Array, copies: int, length: int) -> jax.Array:
+    """Of contexts [E, C], one an episode, those of every step and copy, [steps, N, C]."""
+    episodes, size = context.shape
+    return jnp.repeat(context.reshape(episodes // copies, copies, size), length, axis=0)
+
+
+def _played(reward: jax.Array, done: jax.Array, config: TwoPlayerConfig, diagnostics: Metrics) -> Played:
+    """Of the first episode in each stretch of T steps; reward, done [steps, N]."""
+
+    def stretches(x: jax.Array) -> jax.Array:
+        return jnp.swapaxes(x.reshape(-1, config.episode_steps, x.shape[-1]), 1, 2).reshape(-1, config.episode_steps)
+
+    reward, done = stretches(reward), stretches(done)
+    is_on = jnp.cumsum(done, axis=1) - done == 0
+    reward = jnp.where(is_on, reward, 0.0)
+    weights = jnp.power(config.discount, jnp.arange(config.episode_steps))
+    return Played(reward @ weights, jnp.sum(reward, axis=1), jnp.sum(is_on, axis=1), diagnostics)

@@ -27,6 +27,7 @@ def softmax_policy(env, scale):
     return policy
 
 
+@pytest.mark.slow
 def test_the_exact_posterior_is_that_of_all_deals():
     """One colour of three ranks: 60 decks, each weighed by all that one player has seen and the other has done."""
     rules = HanabiRules(colors=1, ranks=3, hand_size=2, hints=2, lives=2)

@@ -61,6 +61,7 @@ def first_update(**settings):
     return agent, jax.jit(agent.update)(jax.random.key(1), state, jnp.int32(0))
 
 
+@pytest.mark.slow
 def test_switches_change_what_is_learnt():
     (_, (plain, metrics)), (_, (shifted, _)) = (
         first_update(q_lambda=0.9),

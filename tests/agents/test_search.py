@@ -310,6 +310,7 @@ def test_a_blueprint_may_remember():
     assert (found.lengths[1] != plain.lengths[0]).any()
 
 
+@pytest.mark.slow
 def test_values_are_of_what_a_blueprint_remembers():
     """Kuhn poker, the second player after a pass: the exact values of the joint policy that the networks play."""
     env, game = jrl.make("game/kuhn_poker")

@@ -15,7 +15,12 @@ from tests.envs.hanabi_games import random_games
 
 @pytest.mark.parametrize(
     "rules",
-    [make("hanabi/small").rules, HanabiRules(players=3, colors=2, ranks=3, hand_size=3, hints=2, lives=2)],
+    [
+        make("hanabi/small").rules,
+        pytest.param(
+            HanabiRules(players=3, colors=2, ranks=3, hand_size=3, hints=2, lives=2), marks=pytest.mark.slow
+        ),
+    ],
     ids=["small", "three players"],
 )
 def test_a_view_with_the_own_hand_is_the_game(rules):

@@ -64,6 +64,7 @@ def test_networks_with_memory_play_themselves():
     assert jrl.evaluate(run.agent, run.state, seeds=run.seeds, episodes=4).ended.all()
 
 
+@pytest.mark.slow
 def test_there_is_no_table_of_what_is_remembered():
     env, game = jrl.make("game/kuhn_poker")
     config = jrl.agents.PPOConfig(num_envs=4, rollout_length=4, torso="gru", hidden_sizes=(8,))

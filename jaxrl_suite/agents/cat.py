@@ -100,7 +100,7 @@ def cat(env: Any, env_params: Any, config: CATConfig) -> Agent:
         action = player.act(learned.player, noise, z)
         return attacked(action, mean, jnp.exp(log_std), config.attack_rate, learned.budget)
 
-    def fit(learned: Attacked, key: jax.Array, batch: Any, with_actor: bool) -> tuple[Attacked, Metrics]:
+    def fit(learned: Attacked, key: jax.Array, batch: Any, with_actor: jax.Array) -> tuple[Attacked, Metrics]:
         known, found = player.fit(learned.player, key, batch, with_actor)
         return replaced(learned, player=known), found
 

@@ -264,7 +264,11 @@ def restarted(adversary: KernelAdversary, config: M2TD3Config, theta: jax.Array,
     is_improbable = probability < config.least_probability
     probability = evened(probability, is_improbable)
     theta, opt = select(is_close | is_improbable, (theta, opt), (adversary.theta, adversary.opt))
-    return replaced(adversary, theta=theta, opt=opt, probability=probability / jnp.sum(probability))
+    # All of it may have been on the one that went: in short episodes the others' falls below what float32 can say.
+    total = jnp.sum(probability)
+    uniform = jnp.full_like(probability, 1.0 / probability.shape[0])
+    probability = jnp.where(total > 0.0, probability / jnp.where(total > 0.0, total, 1.0), uniform)
+    return replaced(adversary, theta=theta, opt=opt, probability=probability)
 
 
 def evened(probability: jax.Array, mask: jax.Array) -> jax.Array:

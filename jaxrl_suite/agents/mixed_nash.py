@@ -166,10 +166,9 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
         loss = jnp.sum(jnp.mean((value - target) ** 2, axis=-1))
         return loss, {"loss/critic": loss, "value/mean": jnp.mean(value)}
 
-    def fit(learned: MixedNashLearned, key: jax.Array, batch: Experience, with_actor: bool) -> tuple[Any, Metrics]:
+    def fit(learned: MixedNashLearned, key: jax.Array, batch: Experience, with_actor: jax.Array) -> tuple[Any, Metrics]:
         key_actor, key_next = jax.random.split(key)
-        turn = improved if with_actor else skipped(improved)
-        learned, diagnostics = turn(learned, key_actor, batch)
+        learned, diagnostics = jax.lax.cond(with_actor, improved, skipped(improved), learned, key_actor, batch)
         z = batch.next_observation
         action, log_prob = mixed(learned, jax.random.normal(key_next, (config.batch_size, 2 * size)), z)
         warmth = jnp.exp(learned.protagonist.log_temperature)

@@ -172,11 +172,11 @@ def _pair(env: Any, env_params: Any, config: QARLConfig) -> tuple[Agent, Agent]:
     def adversarys(batch: Any) -> Any:
         return batch._replace(action=batch.action[..., arena.actions :], reward=-batch.reward)
 
-    def protagonist_fit(learned: Pair, key: jax.Array, batch: Any, with_actor: bool) -> tuple[Pair, Metrics]:
+    def protagonist_fit(learned: Pair, key: jax.Array, batch: Any, with_actor: jax.Array) -> tuple[Pair, Metrics]:
         known, found = protagonist.fit(learned.protagonist, key, batch, with_actor)
         return replaced(learned, protagonist=known), found
 
-    def adversary_fit(learned: Pair, key: jax.Array, batch: Any, with_actor: bool) -> tuple[Pair, Metrics]:
+    def adversary_fit(learned: Pair, key: jax.Array, batch: Any, with_actor: jax.Array) -> tuple[Pair, Metrics]:
         known, found = adversary.fit(learned.adversary, key, batch, with_actor)
         return replaced(learned, adversary=known), found
 

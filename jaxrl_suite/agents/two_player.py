@@ -107,14 +107,14 @@ class Player(NamedTuple):
     act(learned, noise, z) -> action [..., size]: noise [..., size] standard normal; None: the mode.
     density(learned, z) -> (mean, log_std) of actions before they are squashed, [..., size].
     fit(learned, key, batch, with_actor) -> (learned, diagnostics): observations of the batch are z, actions the
-        player's own; `with_actor` is a Python bool.
+        player's own; `with_actor` is one unbatched bool.
     """
 
     size: int
     new: Callable[[jax.Array], PlayerLearned]
     act: Callable[[PlayerLearned, jax.Array | None, jax.Array], jax.Array]
     density: Callable[[PlayerLearned, jax.Array], tuple[jax.Array, jax.Array]]
-    fit: Callable[[PlayerLearned, jax.Array, Experience, bool], tuple[PlayerLearned, Metrics]]
+    fit: Callable[[PlayerLearned, jax.Array, Experience, jax.Array], tuple[PlayerLearned, Metrics]]
 
 
 class Perceptron(nn.Module):
@@ -236,11 +236,10 @@ def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: st
         return learned, diagnostics
 
     def fit(
-        learned: PlayerLearned, key: jax.Array, batch: Experience, with_actor: bool
+        learned: PlayerLearned, key: jax.Array, batch: Experience, with_actor: jax.Array
     ) -> tuple[PlayerLearned, Metrics]:
         key_actor, key_next = jax.random.split(key)
-        turn = improved if with_actor else skipped(improved)
-        learned, diagnostics = turn(learned, key_actor, batch)
+        learned, diagnostics = jax.lax.cond(with_actor, improved, skipped(improved), learned, key_actor, batch)
         z = batch.next_observation
         action, log_prob = sampled(learned.actor, jax.random.normal(key_next, (config.batch_size, size)), z)
         following = jnp.min(both(learned.targets, z, action), axis=0) - temperature_of(learned, z) * log_prob
@@ -266,7 +265,7 @@ class Side(NamedTuple):
 
     choose: Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
     view: Callable[[Experience], Experience]
-    fit: Callable[[Any, jax.Array, Experience, bool], tuple[Any, Metrics]]
+    fit: Callable[[Any, jax.Array, Experience, jax.Array], tuple[Any, Metrics]]
 
 
 class Played(NamedTuple):
@@ -331,20 +330,15 @@ def phases(env: Any, env_params: Any, config: TwoPlayerConfig, side: Side, noise
             if fits == 0:
                 return (learned, kept, *carried), (now, None)
             batches = jax.vmap(replay.sample, (None, 0))(kept, jax.random.split(key_sample, fits)).experience
-            level = (stored > config.critic_starts).astype(jnp.int32) + (stored > config.actor_starts)
-            turns = [skipped(fitted(True)), fitted(False), fitted(True)]
-            learned, found = jax.lax.switch(level, turns, learned, side.view(batches), key_fit)
+            arguments = (learned, side.view(batches), key_fit, stored > config.actor_starts)
+            learned, found = jax.lax.cond(stored > config.critic_starts, fitted, skipped(fitted), *arguments)
             return (learned, kept, *carried), (now, found)
 
-        def fitted(with_actor: bool) -> Callable[..., tuple[Any, Metrics]]:
-            def fit(learned: Any, batches: Experience, key: jax.Array) -> tuple[Any, Metrics]:
-                return jax.lax.scan(
-                    lambda known, given: side.fit(known, *given, with_actor),
-                    learned,
-                    (jax.random.split(key, fits), batches),
-                )
+        def fitted(learned: Any, batches: Experience, key: jax.Array, with_actor: jax.Array) -> tuple[Any, Metrics]:
+            def one(known: Any, given: Any) -> tuple[Any, Metrics]:
+                return side.fit(known, given[0], given[1], with_actor)
 
-            return fit
+            return jax.lax.scan(one, learned, (jax.random.split(key, fits), batches))
 
         return run
 

@@ -152,6 +152,13 @@ def test_of_two_close_candidates_the_earlier_starts_anew():
     np.testing.assert_allclose(probability, np.array([0.2, 0.15, 0.2, 0.1, 0.1]) / 0.75, rtol=1e-5)
 
 
+def test_a_candidate_that_had_it_all_leaves_all_alike():
+    kernels = [[0.0, 0.0], [0.07, 0.02], [0.9, 0.9]]
+    is_new, probability = after_restart(kernels, [1.0, 0.0, 0.0])
+    assert is_new == [True, True, True]
+    np.testing.assert_allclose(probability, 1 / 3, rtol=1e-6)
+
+
 def test_improbable_candidates_start_anew_one_after_the_other():
     kernels = [[-0.5, 0.0], [0.0, 0.0], [0.5, 0.0], [0.9, 0.9], [0.0, 0.9]]
     is_new, probability = after_restart(kernels, [0.4, 0.3, 0.22, 0.04, 0.04])

@@ -17,9 +17,7 @@ from tests.envs.hanabi_games import random_games
     "rules",
     [
         make("hanabi/small").rules,
-        pytest.param(
-            HanabiRules(players=3, colors=2, ranks=3, hand_size=3, hints=2, lives=2), marks=pytest.mark.slow
-        ),
+        pytest.param(HanabiRules(players=3, colors=2, ranks=3, hand_size=3, hints=2, lives=2), marks=pytest.mark.slow),
     ],
     ids=["small", "three players"],
 )

@@ -287,8 +287,9 @@ class Phases(NamedTuple):
 
 def observed(observation: Any, context: jax.Array) -> jax.Array:
     """z [..., Z] of observations [..., *O] and contexts [..., C]."""
-    rank = observation.ndim - context.ndim + 1
-    return jnp.concatenate([flatten_observation(observation, rank), context], axis=-1)
+    flat = flatten_observation(observation, observation.ndim - context.ndim + 1)
+    # XLA's compiler crashes on an array without elements where evaluation is spread over devices (jaxlib 0.11.2).
+    return jnp.concatenate([flat, context], axis=-1) if context.shape[-1] else flat
 
 
 def phases(env: Any, env_params: Any, config: TwoPlayerConfig, side: Side, noises: int, contexts: int) -> Phases:

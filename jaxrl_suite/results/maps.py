@@ -52,7 +52,7 @@ def heat_maps(
         colours = {"vmin": least, "vmax": most, "cmap": "viridis", "shading": "nearest"}
         drawn = [axes.pcolormesh(x, y, map.T, **colours) for axes, map in zip(panels, arrays.values(), strict=True)]
         for axes, (label, values) in zip(panels, arrays.items(), strict=True):
-            axes.set_title(f"{label}: {values.mean():.4g}", fontsize=11)
+            axes.set_title(f"{label}, mean {values.mean():.4g}", fontsize=11)
             axes.set_xlabel(xlabel)
         panels[0].set_ylabel(ylabel)
         figure.colorbar(drawn[0], ax=list(panels), label=unit)

@@ -12,7 +12,7 @@ def test_maps_share_a_scale_and_say_their_means(tmp_path):
     where = {"x": [0.1, 0.2], "y": [1, 2, 3]}
     figure = heat_maps({"QARL": first, "SAC": second}, **where, path=tmp_path / "map", xlabel="mass", unit="points")
     left, right, bar = figure.axes
-    assert [axes.get_title(loc="left") for axes in (left, right)] == ["QARL: 2.5", "SAC: 9"]
+    assert [axes.get_title(loc="left") for axes in (left, right)] == ["QARL, mean 2.5", "SAC, mean 9"]
     assert left.get_xlabel() == "mass"
     assert bar.get_ylabel() == "points"
     assert left.collections[0].get_clim() == right.collections[0].get_clim() == (0.0, 9.0)

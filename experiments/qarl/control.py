@@ -8,6 +8,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 import jaxrl_suite
@@ -62,16 +63,19 @@ FORCES = (1.0, 3.0, 10.0, 30.0)
 """Times a task's default, in the sweep."""
 
 
-def training(task: str, method: str, scale: str, **changes: Any) -> Training:
+def training(task: str, method: str, scale: str) -> Training:
     agent, config = METHODS[method]
     profile, iterations = PROFILE[scale], ITERATIONS[scale]
     steps = profile.get("episode_steps", 500)
-    settings = profile | {"total_updates": iterations, "buffer_size": 5 * steps * iterations} | config | changes
+    settings = profile | {"total_updates": iterations, "buffer_size": 5 * steps * iterations} | config
     if agent == "qarl" and settings.get("adversary", "quantal") in ("quantal", "capped"):
         settings |= {"threshold": TASKS[task]["threshold"]}
     params = {"max_steps_in_episode": steps, "force_limit": TASKS[task]["force"]}
-    name = f"{task}-{method.lower().replace(' ', '-')}"
-    return Training(name, agent, f"pushed/{task}", settings, SEEDS[scale], 1, {"params": params})
+    return Training(slug(task, method), agent, f"pushed/{task}", settings, SEEDS[scale], 1, {"params": params})
+
+
+def slug(task: str, method: str) -> str:
+    return f"{task}-{method.lower().replace(' ', '-')}"
 
 
 def comparison(task: str, published: dict[str, Any], scale: str) -> Item | None:
@@ -95,8 +99,8 @@ def comparison(task: str, published: dict[str, Any], scale: str) -> Item | None:
             if method == "QARL":
                 target = Target(published["relative-to-sac"][kind], 0.0, "published", "headline table, from reviews")
                 reason = f"one task of plain JAX, {deviation(scale)}; there the mean over 15 of MuJoCo"
-            names, change = (of.name, trained["SAC"].name), functools.partial(relative, *(of.name, trained["SAC"].name))
-            measure = functools.partial(change, index)
+            names = (of.name, trained["SAC"].name)
+            measure = functools.partial(relative, *names, index)
             cells.append(Cell(method, f"{kind}, % over SAC", names, measure, target, reason or "", digits=1))
         if method == "QARL":
             cells += curriculum(of, scale)
@@ -152,13 +156,17 @@ def played(run: Any, what: str, play: Any) -> np.ndarray:
 
 
 def undisturbed(scale: str, run: Any) -> np.ndarray:
-    where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
-    return played(run, "alone", lambda: jaxrl_suite.evaluate(run.agent, run.state, **where).returns.mean(axis=1))
+    return played(run, "alone", lambda: mean_return(run.agent, run.state, run, scale))
 
 
 def against(scale: str, run: Any) -> np.ndarray:
+    return mean_return(opposed(run.agent), run.state, run, scale)
+
+
+def mean_return(agent: Any, state: Any, run: Any, scale: str) -> np.ndarray:
+    """Of stochastic play, [seed]."""
     where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
-    return jaxrl_suite.evaluate(opposed(run.agent), run.state, **where).returns.mean(axis=1)
+    return jaxrl_suite.evaluate(agent, state, **where).returns.mean(axis=1)
 
 
 def box(scale: str, run: Any) -> np.ndarray:
@@ -212,14 +220,11 @@ def figure(scale: str, runs: Any, path: Path) -> None:
     first = next(iter(runs.values()))
     env, params = first.agent.info.env, first.agent.info.env_params
     axes = [np.linspace(params.low[n], params.high[n], POINTS[scale]) for n in env.names]
-    shape = (POINTS[scale],) * 2
-    labels = {slug: method for method in METHODS for slug in [method.lower().replace(" ", "-")]}
-    maps = {
-        labels[name.removeprefix(f"{env.id.removeprefix('pushed/')}-")]: box(scale, run).mean(axis=0).reshape(shape)
-        for name, run in runs.items()
-    }
+    task, shape = env.id.removeprefix("pushed/"), (POINTS[scale],) * 2
+    trained = {method: runs[slug(task, method)] for method in METHODS if slug(task, method) in runs}
+    maps = {method: box(scale, run).mean(axis=0).reshape(shape) for method, run in trained.items()}
     names = [name.replace("_", " ") for name in env.names]
-    results.heat_maps(maps, *axes, path, xlabel=names[0], ylabel=names[1], title=env.id.removeprefix("pushed/"))
+    results.heat_maps(maps, *axes, path, xlabel=names[0], ylabel=names[1], title=task)
 
 
 def forces(scale: str) -> Item | None:
@@ -249,8 +254,4 @@ def default_force(task: str) -> float:
 
 
 def setting_undisturbed(index: int, scale: str, run: Any) -> np.ndarray:
-    import jax
-
-    state = jax.tree.map(lambda x: x[index], run.state)
-    where = {"seeds": run.seeds, "episodes": EPISODES[scale], "greedy": False}
-    return jaxrl_suite.evaluate(run.agent, state, **where).returns.mean(axis=1)
+    return mean_return(run.agent, jax.tree.map(lambda x: x[index], run.state), run, scale)

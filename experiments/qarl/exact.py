@@ -53,17 +53,10 @@ def exactly(row: str, column: str, measure: Any, answer: float, margin: float = 
 def soft_values(scale: str) -> Item:
     """Both soft fixed points of a game of two states."""
     answers, cells = KNOWN["two-states"], []
-    game = make("markov/two-states")[1]
     for state in (0, 1):
-        for name, measure in (
-            ("value", lambda s: float(shapley(game).value[s])),
-            ("row", lambda s: float(shapley(game).row[s, 0])),
-            ("column", lambda s: float(shapley(game).column[s, 0])),
-        ):
-            column = {"value": f"V(s{state})", "row": f"x_1(s{state})", "column": f"y_1(s{state})"}[name]
-            cells.append(
-                exactly("without entropy", column, functools.partial(measure, state), answers[name][state], 1e-9)
-            )
+        for name, symbol in (("value", "V"), ("row", "x_1"), ("column", "y_1")):
+            measure = functools.partial(lambda n, s: float(hard()[n][s]), name, state)
+            cells.append(exactly("without entropy", f"{symbol}(s{state})", measure, answers[name][state], 1e-9))
     for index, (beta, alpha) in enumerate(zip(answers["beta"], answers["alpha"], strict=True)):
         temperatures = f"beta={beta:g}, alpha={alpha:g}"
         for kind, columns in (
@@ -79,6 +72,13 @@ def soft_values(scale: str) -> Item:
         "whose critics know their own entropy only",
     ]
     return Item("soft-values", "Soft values of two states", [], cells, 1, notes)
+
+
+@functools.cache
+def hard() -> dict[str, np.ndarray]:
+    """Values, and the first probability of each player, in both states, without entropy."""
+    found = shapley(make("markov/two-states")[1])
+    return {"value": found.value, "row": found.row[:, 0], "column": found.column[:, 0]}
 
 
 @functools.cache

@@ -18,25 +18,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
-from jaxrl_suite.agents.off_policy import bootstrapped, moved, replaced, skipped, twins
-from jaxrl_suite.agents.qarl import check_pushed
+from jaxrl_suite.agents.off_policy import replaced, skipped
 from jaxrl_suite.agents.two_player import (
+    ADAM,
     CODE,
-    Actor,
-    Critic,
     Side,
     TwoPlayerConfig,
+    check_pushed,
     observed,
     phase_metrics,
     phases,
+    soft_parts,
 )
 from jaxrl_suite.config import sweepable
-from jaxrl_suite.learning.distributions import TanhGaussian
-from jaxrl_suite.learning.optimisation import gradient_step
 from jaxrl_suite.learning.replay import Experience
 
 LEAST, KEPT = 1e-8, 0.999
@@ -103,25 +100,16 @@ def _check(env: Any, env_params: Any, config: MixedNashConfig) -> None:
 def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
     """MixedNE-LD on an environment that can be pushed, where nobody pushes. One update is one phase."""
     size, inputs = env.action_space(env_params).shape[0], env.observation_space(env_params).shape[0]
-    actor, adam = Actor(config.hidden_sizes, config.activation, size), optax.scale_by_adam()
-    new_critics, both = twins(Critic(config.hidden_sizes, config.activation))
-    policy = TanhGaussian((size,), -jnp.ones(size), jnp.ones(size))
-
-    def sampled(params: Any, noise: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        outputs: Any = actor.apply(params, z)
-        raw = policy.sample(outputs, noise)
-        return jnp.tanh(raw), policy.log_prob(outputs, raw)
+    parts, force_limit = soft_parts(size, config), env_params.env.force_limit
 
     def mixed(learned: MixedNashLearned, noise: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(what both play together, log pi of the protagonist's part); noise [..., 2 D]."""
-        own, log_prob = sampled(learned.protagonist.actor, noise[..., :size], z)
-        other = sampled(learned.adversary.actor, noise[..., size:], z)[0]
+        own, log_prob = parts.sampled(learned.protagonist.actor, noise[..., :size], z)
+        other = parts.sampled(learned.adversary.actor, noise[..., size:], z)[0]
         return blend(own, other), log_prob
 
     def blend(own: jax.Array, other: jax.Array) -> jax.Array:
         return (1.0 - config.share) * own + config.share * jnp.clip(force_limit * other, -1.0, 1.0)
-
-    force_limit = env_params.env.force_limit
 
     def walker_step(
         learned: MixedNashLearned, key: jax.Array, batch: Experience, is_protagonist: bool
@@ -136,9 +124,9 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
             changed = replaced(walker, actor=params)
             pair = {"protagonist": changed} if is_protagonist else {"adversary": changed}
             pair = replaced(learned, **pair)
-            own, own_log = sampled(pair.protagonist.actor, noise[:, :size], z)
-            other, other_log = sampled(pair.adversary.actor, noise[:, size:], z)
-            value = jnp.min(both(learned.critics, z, blend(own, other)), axis=0)
+            own, own_log = parts.sampled(pair.protagonist.actor, noise[:, :size], z)
+            other, other_log = parts.sampled(pair.adversary.actor, noise[:, size:], z)
+            value = parts.least(learned.critics, z, blend(own, other))
             log_prob, sign = (own_log, -1.0) if is_protagonist else (other_log, 1.0)
             return jnp.mean(warmth * log_prob + sign * value), log_prob
 
@@ -147,12 +135,8 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
         rate = config.actor_rate * jnp.power(1.0 - 1e-5, count)
         spread = config.noise * jnp.power(1.0 - 5e-5, 1.5 * count)
         params, squares = langevin_step(key_step, walker.actor, walker.squares, grads, rate, spread)
-        step = gradient_step(temperature_loss, adam, config.temperature_rate)
-        (warmth, opt), _ = step((walker.log_temperature, walker.temperature_opt), (log_prob,))
+        warmth, opt = parts.warmed(walker.log_temperature, walker.temperature_opt, log_prob)
         return Walker(params, squares, warmth, opt), -jnp.mean(log_prob)
-
-    def temperature_loss(log_temperature: jax.Array, log_prob: jax.Array) -> tuple[jax.Array, Metrics]:
-        return -log_temperature * jnp.mean(log_prob - size), {}
 
     def improved(learned: MixedNashLearned, key: jax.Array, batch: Experience) -> tuple[MixedNashLearned, Metrics]:
         keys = jax.random.split(key)
@@ -161,23 +145,14 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
         learned = replaced(learned, protagonist=own, adversary=other, fits=learned.fits + 1)
         return learned, {"policy/entropy": entropy, "adversary/policy/entropy": others}
 
-    def critic_loss(critics: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
-        value = both(critics, batch.observation, batch.action)
-        loss = jnp.sum(jnp.mean((value - target) ** 2, axis=-1))
-        return loss, {"loss/critic": loss, "value/mean": jnp.mean(value)}
-
     def fit(learned: MixedNashLearned, key: jax.Array, batch: Experience, with_actor: jax.Array) -> tuple[Any, Metrics]:
         key_actor, key_next = jax.random.split(key)
         learned, diagnostics = jax.lax.cond(with_actor, improved, skipped(improved), learned, key_actor, batch)
         z = batch.next_observation
         action, log_prob = mixed(learned, jax.random.normal(key_next, (config.batch_size, 2 * size)), z)
         warmth = jnp.exp(learned.protagonist.log_temperature)
-        following = jnp.min(both(learned.targets, z, action), axis=0) - warmth * log_prob
-        target = bootstrapped(batch, following, config.discount)
-        step = gradient_step(critic_loss, adam, config.critic_rate)
-        (critics, opt), found = step((learned.critics, learned.critic_opt), (batch, target))
-        targets = moved(learned.targets, critics, config.polyak)
-        return replaced(learned, critics=critics, targets=targets, critic_opt=opt), diagnostics | found
+        learned, found = parts.regressed(learned, batch, parts.least(learned.targets, z, action) - warmth * log_prob)
+        return learned, diagnostics | found
 
     def choose(learned: MixedNashLearned, noise: jax.Array, z: jax.Array, context: jax.Array) -> jax.Array:
         return mixed(learned, noise, z)[0]
@@ -190,11 +165,11 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
         z, warmth = jnp.zeros(inputs), jnp.log(jnp.float32(config.initial_temperature))
 
         def walker(key: jax.Array) -> Walker:
-            params = actor.init(key, z)
-            return Walker(params, jax.tree.map(jnp.zeros_like, params), warmth, adam.init(warmth))
+            params = parts.new_actor(key, z)
+            return Walker(params, jax.tree.map(jnp.zeros_like, params), warmth, ADAM.init(warmth))
 
-        critics, fits = new_critics(key_critics, z, jnp.zeros(size)), jnp.zeros((), jnp.int32)
-        learned = MixedNashLearned(walker(key_own), walker(key_other), critics, critics, adam.init(critics), fits)
+        critics, fits = parts.new_critics(key_critics, z, jnp.zeros(size)), jnp.zeros((), jnp.int32)
+        learned = MixedNashLearned(walker(key_own), walker(key_other), critics, critics, ADAM.init(critics), fits)
         return MixedNashState(learned, turn.memory())
 
     def update(key: jax.Array, state: MixedNashState, step: jax.Array) -> tuple[MixedNashState, Metrics]:
@@ -205,9 +180,8 @@ def mixed_nash(env: Any, env_params: Any, config: MixedNashConfig) -> Agent:
         return ()
 
     def act(key: jax.Array, state: MixedNashState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
-        outputs: Any = actor.apply(state.learned.protagonist.actor, observed(observation, jnp.zeros(0)))
-        raw = policy.mode(outputs) if greedy else policy.sample(outputs, jax.random.normal(key, (size,)))
-        return jnp.tanh(raw), memory
+        noise = None if greedy else jax.random.normal(key, (size,))
+        return parts.act(state.learned.protagonist.actor, noise, observed(observation, jnp.zeros(0))), memory
 
     steps = config.episodes * config.episode_steps
     info = AgentInfo("mixed_nash", env, env_params, config, steps, config.total_updates, mixed_nash)

@@ -15,6 +15,8 @@ The last players are what is learned; the protagonist is judged with temperature
 curriculum of forces (capped).
 """
 
+import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -28,7 +30,7 @@ from jaxrl_suite.agents.two_player import (
     PlayerLearned,
     Side,
     TwoPlayerConfig,
-    check_steps,
+    check_pushed,
     observed,
     phase_metrics,
     phases,
@@ -36,8 +38,6 @@ from jaxrl_suite.agents.two_player import (
 )
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.adversaries import PushedBodies
-from jaxrl_suite.envs.pushed import PushedEnv
-from jaxrl_suite.envs.robust_control import RobustEnv
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.rationality import (
     LOWEST_TEMPERATURE,
@@ -112,14 +112,6 @@ class QARLState:
     returns: jax.Array
 
 
-def check_pushed(name: str, env: Any, env_params: Any, config: TwoPlayerConfig) -> None:
-    """Raises ConfigError unless `env` is of `pushed/`, with episodes as long as the config says."""
-    if not isinstance(env, RobustEnv) or not isinstance(env.env, PushedEnv):
-        raise ConfigError(f"{name}: {env.id}: must be an environment pushed/...")
-    env.check_params(env_params)
-    check_steps(name, env, env_params, config)
-
-
 def _check(env: Any, env_params: Any, config: QARLConfig) -> None:
     check_pushed("qarl", env, env_params, config)
 
@@ -131,6 +123,7 @@ def qarl(env: Any, env_params: Any, config: QARLConfig) -> Agent:
     return agent
 
 
+@functools.lru_cache(maxsize=32)
 def opposed(agent: Agent) -> Agent:
     """QARL's agent that acts as both players do, at temperature 0, in the arena where the adversary pushes.
 
@@ -266,5 +259,5 @@ def _pair(env: Any, env_params: Any, config: QARLConfig) -> tuple[Agent, Agent]:
 
     steps = played * config.episodes * config.episode_steps
     info = AgentInfo("qarl", env, env_params, config, steps, config.total_updates, qarl)
-    both = AgentInfo("qarl", arena, env_params, config, steps, config.total_updates, qarl)
-    return Agent(init, update, start, act, info), Agent(init, update, start, act_both, both)
+    agent = Agent(init, update, start, act, info)
+    return agent, agent._replace(act=act_both, info=dataclasses.replace(info, env=arena))

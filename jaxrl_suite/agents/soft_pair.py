@@ -88,15 +88,15 @@ def soft_pair(env: Any, env_params: Any, config: SoftPairConfig) -> Agent:
             jnp.maximum(hottest, last) for last in (config.protagonist_temperature, config.adversary_temperature)
         )
         eta, x, y = config.step_size, jnp.exp(state.log_row), jnp.exp(state.log_column)
-        gains = towards(state.gains, state.gains, x, y, beta * entropy(x))
-        losses = towards(state.losses, state.losses, x, y, -alpha * entropy(y))
+        gains = towards(state.gains, x, y, beta * entropy(x))
+        losses = towards(state.losses, x, y, -alpha * entropy(y))
         log_row = (1.0 - eta * beta) * state.log_row + eta * jnp.einsum("sao,so->sa", gains, y)
         log_column = (1.0 - eta * alpha) * state.log_column - eta * jnp.einsum("sao,sa->so", losses, x)
         state = SoftPairState(_normalised(log_row), _normalised(log_column), gains, losses)
         return state, measured(state, alpha)
 
-    def towards(q: jax.Array, known: jax.Array, x: jax.Array, y: jax.Array, bonus: jax.Array) -> jax.Array:
-        value = jnp.einsum("sa,sao,so->s", x, known, y) + bonus
+    def towards(q: jax.Array, x: jax.Array, y: jax.Array, bonus: jax.Array) -> jax.Array:
+        value = jnp.einsum("sa,sao,so->s", x, q, y) + bonus
         return q + config.critic_rate * (game.rewards + game.discount * game.transitions @ value - q)
 
     def measured(state: SoftPairState, alpha: jax.Array) -> Metrics:

@@ -26,6 +26,8 @@ from flax import struct
 from jaxrl_suite.agent import Metrics
 from jaxrl_suite.agents.off_policy import bootstrapped, moved, replaced, skipped, twins
 from jaxrl_suite.config import static, sweepable
+from jaxrl_suite.envs.pushed import PushedEnv
+from jaxrl_suite.envs.robust_control import RobustEnv
 from jaxrl_suite.envs.vector import VectorEnv, play
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.distributions import TanhGaussian
@@ -77,8 +79,11 @@ class TwoPlayerConfig:
             raise ConfigError(f"{name}.episode_steps = {self.episode_steps}: must be >= fit_interval")
 
 
-def check_steps(name: str, env: Any, env_params: Any, config: TwoPlayerConfig) -> None:
-    """Raises ConfigError unless episodes are as long as the config says."""
+def check_pushed(name: str, env: Any, env_params: Any, config: TwoPlayerConfig) -> None:
+    """Raises ConfigError unless `env` is of `pushed/`, with episodes as long as the config says."""
+    if not isinstance(env, RobustEnv) or not isinstance(env.env, PushedEnv):
+        raise ConfigError(f"{name}: {env.id}: must be an environment pushed/...")
+    env.check_params(env_params)
     limit = int(env_params.max_steps_in_episode)
     if limit != config.episode_steps:
         raise ConfigError(
@@ -100,17 +105,38 @@ class PlayerLearned:
     temperature_opt: Any
 
 
-class Player(NamedTuple):
-    """size: numbers in an action, which is in [-1, 1].
+class SoftParts(NamedTuple):
+    """What soft actor-critics are made of. Actions are in [-1, 1], of `size` numbers.
 
-    new(key) -> learned.
+    new_actor(key, z), new_critics(key, z, action) -> parameters; critics are twins, [2, ...].
+    density(params, z) -> (mean, log_std) of actions before they are squashed, [..., size].
+    act(params, noise, z) -> action: noise [..., size] standard normal; None: the mode.
+    sampled(params, noise, z) -> (action, its log-probability).
+    least(critics, z, action) -> the lower of both values.
+    warmed(log_temperature, opt, log_prob) -> the first two after a step towards the target entropy.
+    regressed(learned, batch, following) -> (learned, diagnostics): critics a step nearer to what they should be, where
+        `following` is worth what follows, [B], and targets after them; learned has critics, targets and critic_opt.
+    """
+
+    new_actor: Callable[..., Any]
+    new_critics: Callable[..., Any]
+    density: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]
+    act: Callable[[Any, jax.Array | None, jax.Array], jax.Array]
+    sampled: Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    least: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    warmed: Callable[[jax.Array, Any, jax.Array], tuple[jax.Array, Any]]
+    regressed: Callable[[Any, Experience, jax.Array], tuple[Any, Metrics]]
+
+
+class Player(NamedTuple):
+    """new(key) -> learned.
+
     act(learned, noise, z) -> action [..., size]: noise [..., size] standard normal; None: the mode.
     density(learned, z) -> (mean, log_std) of actions before they are squashed, [..., size].
     fit(learned, key, batch, with_actor) -> (learned, diagnostics): observations of the batch are z, actions the
         player's own; `with_actor` is one unbatched bool.
     """
 
-    size: int
     new: Callable[[jax.Array], PlayerLearned]
     act: Callable[[PlayerLearned, jax.Array | None, jax.Array], jax.Array]
     density: Callable[[PlayerLearned, jax.Array], tuple[jax.Array, jax.Array]]
@@ -165,54 +191,37 @@ class Critic(nn.Module):
         return Perceptron(self.hidden_sizes, self.activation, 1)(jnp.concatenate([z, action], axis=-1))[..., 0]
 
 
-def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: str) -> Player:
-    """A soft actor-critic.
+ADAM = optax.scale_by_adam()
 
-    Args:
-        size: numbers in its action. inputs: in z. temperature: whose it is: its own, which it learns; or that of each
-            transition, the last of the numbers z, which stays with what is stored.
-    """
-    adam = optax.scale_by_adam()
+
+def soft_parts(size: int, config: TwoPlayerConfig) -> SoftParts:
+    """The parts for actions of so many numbers."""
     actor = Actor(config.hidden_sizes, config.activation, size)
     new_critics, both = twins(Critic(config.hidden_sizes, config.activation))
     policy = TanhGaussian((size,), -jnp.ones(size), jnp.ones(size))
-    is_own = temperature == "own"
 
-    def new(key: jax.Array) -> PlayerLearned:
-        key_actor, key_critics = jax.random.split(key)
-        z, action = jnp.zeros(inputs), jnp.zeros(size)
-        policy_params, critics = actor.init(key_actor, z), new_critics(key_critics, z, action)
-        warmth = jnp.log(jnp.float32(config.initial_temperature))
-        return PlayerLearned(
-            policy_params, critics, critics, warmth, adam.init(policy_params), adam.init(critics), adam.init(warmth)
-        )
+    def density(params: Any, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        outputs: Any = actor.apply(params, z)
+        return outputs
 
-    def density(learned: PlayerLearned, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found: Any = actor.apply(learned.actor, z)
-        return found
-
-    def act(learned: PlayerLearned, noise: jax.Array | None, z: jax.Array) -> jax.Array:
-        outputs = density(learned, z)
+    def act(params: Any, noise: jax.Array | None, z: jax.Array) -> jax.Array:
+        outputs = density(params, z)
         return jnp.tanh(policy.mode(outputs) if noise is None else policy.sample(outputs, noise))
 
     def sampled(params: Any, noise: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(actions, their log-probabilities)."""
-        outputs: Any = actor.apply(params, z)
+        outputs = density(params, z)
         raw = policy.sample(outputs, noise)
         return jnp.tanh(raw), policy.log_prob(outputs, raw)
 
-    def temperature_of(learned: PlayerLearned, z: jax.Array) -> jax.Array:
-        return jnp.exp(learned.log_temperature) if is_own else z[..., -1]
-
-    def actor_loss(
-        params: Any, z: jax.Array, noise: jax.Array, critics: Any, warmth: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
-        action, log_prob = sampled(params, noise, z)
-        value = jnp.min(both(critics, z, action), axis=0)
-        return jnp.mean(warmth * log_prob - value), {"log_prob": log_prob, "value": value}
+    def least(critics: Any, z: jax.Array, action: jax.Array) -> jax.Array:
+        return jnp.min(both(critics, z, action), axis=0)
 
     def temperature_loss(log_temperature: jax.Array, log_prob: jax.Array) -> tuple[jax.Array, Metrics]:
         return -log_temperature * jnp.mean(log_prob - size), {}
+
+    def warmed(log_temperature: jax.Array, opt: Any, log_prob: jax.Array) -> tuple[jax.Array, Any]:
+        step = gradient_step(temperature_loss, ADAM, config.temperature_rate)
+        return step((log_temperature, opt), (log_prob,))[0]
 
     def critic_loss(critics: Any, batch: Experience, target: jax.Array) -> tuple[jax.Array, Metrics]:
         """Sum over the twins of the mean squared difference."""
@@ -220,18 +229,59 @@ def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: st
         loss = jnp.sum(jnp.mean((value - target) ** 2, axis=-1))
         return loss, {"loss/critic": loss, "value/mean": jnp.mean(value)}
 
+    def regressed(learned: Any, batch: Experience, following: jax.Array) -> tuple[Any, Metrics]:
+        target = bootstrapped(batch, following, config.discount)
+        step = gradient_step(critic_loss, ADAM, config.critic_rate)
+        (critics, opt), found = step((learned.critics, learned.critic_opt), (batch, target))
+        targets = moved(learned.targets, critics, config.polyak)
+        return replaced(learned, critics=critics, targets=targets, critic_opt=opt), found
+
+    return SoftParts(actor.init, new_critics, density, act, sampled, least, warmed, regressed)
+
+
+def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: str) -> Player:
+    """A soft actor-critic.
+
+    Args:
+        size: numbers in its action. inputs: in z. temperature: whose it is: its own, which it learns; or that of each
+            transition, the last of the numbers z, which stays with what is stored.
+    """
+    parts, is_own = soft_parts(size, config), temperature == "own"
+
+    def new(key: jax.Array) -> PlayerLearned:
+        key_actor, key_critics = jax.random.split(key)
+        z, action = jnp.zeros(inputs), jnp.zeros(size)
+        actor, critics = parts.new_actor(key_actor, z), parts.new_critics(key_critics, z, action)
+        warmth = jnp.log(jnp.float32(config.initial_temperature))
+        return PlayerLearned(actor, critics, critics, warmth, ADAM.init(actor), ADAM.init(critics), ADAM.init(warmth))
+
+    def act(learned: PlayerLearned, noise: jax.Array | None, z: jax.Array) -> jax.Array:
+        return parts.act(learned.actor, noise, z)
+
+    def density(learned: PlayerLearned, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return parts.density(learned.actor, z)
+
+    def temperature_of(learned: PlayerLearned, z: jax.Array) -> jax.Array:
+        return jnp.exp(learned.log_temperature) if is_own else z[..., -1]
+
+    def actor_loss(
+        params: Any, z: jax.Array, noise: jax.Array, critics: Any, warmth: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        action, log_prob = parts.sampled(params, noise, z)
+        value = parts.least(critics, z, action)
+        return jnp.mean(warmth * log_prob - value), {"log_prob": log_prob, "value": value}
+
     def improved(learned: PlayerLearned, key: jax.Array, batch: Experience) -> tuple[PlayerLearned, Metrics]:
         """A step of the actor, and of the temperature, if it is the player's own."""
         noise, z = jax.random.normal(key, (config.batch_size, size)), batch.observation
-        step = gradient_step(actor_loss, adam, config.actor_rate)
+        step = gradient_step(actor_loss, ADAM, config.actor_rate)
         arguments = (z, noise, learned.critics, temperature_of(learned, z))
         (params, opt), found = step((learned.actor, learned.actor_opt), arguments)
         learned = replaced(learned, actor=params, actor_opt=opt)
         log_prob = found["log_prob"]
         diagnostics = {"policy/entropy": -jnp.mean(log_prob), "policy/value": jnp.mean(found["value"])}
         if is_own:
-            step = gradient_step(temperature_loss, adam, config.temperature_rate)
-            (warmth, opt), _ = step((learned.log_temperature, learned.temperature_opt), (log_prob,))
+            warmth, opt = parts.warmed(learned.log_temperature, learned.temperature_opt, log_prob)
             learned = replaced(learned, log_temperature=warmth, temperature_opt=opt)
         return learned, diagnostics
 
@@ -241,17 +291,13 @@ def soft_player(size: int, inputs: int, config: TwoPlayerConfig, temperature: st
         key_actor, key_next = jax.random.split(key)
         learned, diagnostics = jax.lax.cond(with_actor, improved, skipped(improved), learned, key_actor, batch)
         z = batch.next_observation
-        action, log_prob = sampled(learned.actor, jax.random.normal(key_next, (config.batch_size, size)), z)
-        following = jnp.min(both(learned.targets, z, action), axis=0) - temperature_of(learned, z) * log_prob
-        target = bootstrapped(batch, following, config.discount)
-        step = gradient_step(critic_loss, adam, config.critic_rate)
-        (critics, opt), found = step((learned.critics, learned.critic_opt), (batch, target))
-        targets = moved(learned.targets, critics, config.polyak)
-        learned = replaced(learned, critics=critics, targets=targets, critic_opt=opt)
+        action, log_prob = parts.sampled(learned.actor, jax.random.normal(key_next, (config.batch_size, size)), z)
+        following = parts.least(learned.targets, z, action) - temperature_of(learned, z) * log_prob
+        learned, found = parts.regressed(learned, batch, following)
         warmth = {"temperature": jnp.exp(learned.log_temperature)} if is_own else {}
         return learned, diagnostics | found | warmth
 
-    return Player(size, new, act, density, fit)
+    return Player(new, act, density, fit)
 
 
 class Side(NamedTuple):

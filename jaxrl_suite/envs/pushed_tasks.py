@@ -1,6 +1,6 @@
 """What can be pushed, by name: `make("pushed/cartpole-swingup")`, and the others of `IDS`."""
 
-from typing import Any
+import functools
 
 from jaxrl_suite.envs import point_mass, pushed_control
 from jaxrl_suite.envs.pushed import PushedEnv
@@ -9,7 +9,6 @@ from jaxrl_suite.errors import UnknownNameError
 
 _TASKS = {**pushed_control.TASKS, **point_mass.TASKS}
 _FAMILIES = {name: Family(ranges) for name, (_, ranges) in _TASKS.items()}
-_made: dict[str, PushedEnv] = {}
 
 IDS = tuple(f"pushed/{name}" for name in _TASKS)
 """Ids of all environments of this kind."""
@@ -27,10 +26,10 @@ def make(id: str, ranges: Ranges | None = None, randomness: float = 0.0) -> tupl
     name = id.removeprefix("pushed/")
     if name not in _TASKS:
         raise UnknownNameError("environment", id, IDS)
+    return around(functools.partial(_made, name), id, _FAMILIES[name], ranges, None, randomness)
 
-    def base() -> Any:
-        if name not in _made:
-            _made[name] = _TASKS[name][0](name)
-        return _made[name]
 
-    return around(base, id, _FAMILIES[name], ranges, None, randomness)
+@functools.cache
+def _made(name: str) -> PushedEnv:
+    """One object a name, so that it compiles once."""
+    return _TASKS[name][0](name)

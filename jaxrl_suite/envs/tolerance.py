@@ -8,8 +8,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-SHAPES = ("gaussian", "linear", "quadratic")
-
 
 def tolerance(
     x: Any, low: Any = 0.0, high: Any = 0.0, margin: float = 0.0, at_margin: float = 0.1, shape: str = "gaussian"

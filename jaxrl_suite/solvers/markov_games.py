@@ -120,18 +120,19 @@ def independent_soft(game: Any, beta: float, alpha: float, tolerance: float = 1e
     return _soft_values(game, beta, alpha, tolerance, most, True)
 
 
-def soft_sweep(game: Any, values: Any, beta: Any, alpha: Any, independent: bool) -> Any:
+def soft_sweep(game: Any, values: Any, beta: Any, alpha: Any, independent: Any) -> Any:
     """One sweep of either iteration, traced: (protagonist's and adversary's values [2, S], row [S, A], column [S, O]).
 
     Args:
-        values: [2, S]; of the zero-sum iteration, which keeps one value, twice the same.
+        values: [2, S]; of the zero-sum iteration, which keeps one value, twice the same. independent: bool, whether
+            critics are the players' own.
     """
     gains, losses = (game.rewards + game.discount * game.transitions @ value for value in values)
     row, column, _ = jax.vmap(logit_pair, (0, 0, None, None))(gains, losses, beta, alpha)
     own, others = beta * entropy(row), alpha * entropy(column)
     got, lost = (jnp.einsum("sa,sao,so->s", row, q, column) for q in (gains, losses))
-    values = jnp.stack([got + own, lost - others] if independent else [got + own - others] * 2)
-    return values, row, column
+    shared, apart = got + own - others, (got + own, lost - others)
+    return jnp.stack([jnp.where(independent, value, shared) for value in apart]), row, column
 
 
 def logit_pair(gains: jax.Array, losses: jax.Array, beta: Any, alpha: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -197,12 +198,12 @@ def _matrix_response(payoffs: Any, beta: Any, alpha: Any) -> Any:
 
 def _soft_values(game: Any, beta: Any, alpha: Any, tolerance: float, most: int, independent: bool) -> Any:
     _check_temperatures(beta, alpha)
-    solve = _independent_values if independent else _shapley_values
-    values, row, column, residual, sweeps = solve(game, beta, alpha, tolerance, most)
+    values, row, column, residual, sweeps = _iterated(game, beta, alpha, tolerance, most, independent)
     return MarkovEquilibrium(values[0], values[1], row, column, float(residual), int(sweeps))
 
 
-def _iterated(game: Any, beta: Any, alpha: Any, tolerance: Any, most: Any, independent: bool) -> Any:
+@exact
+def _iterated(game: Any, beta: Any, alpha: Any, tolerance: Any, most: Any, independent: Any) -> Any:
     def sweep(carry: Any) -> Any:
         following, row, column = soft_sweep(game, carry[0], beta, alpha, independent)
         return following, row, column, jnp.max(jnp.abs(following - carry[0])), carry[4] + 1
@@ -211,16 +212,6 @@ def _iterated(game: Any, beta: Any, alpha: Any, tolerance: Any, most: Any, indep
     start = jnp.zeros((2, states)), jnp.zeros((states, actions)), jnp.zeros((states, others))
     start = *start, jnp.asarray(jnp.inf), jnp.zeros((), int)
     return jax.lax.while_loop(lambda c: (c[3] > tolerance) & (c[4] < most), sweep, start)
-
-
-@exact
-def _shapley_values(game: Any, beta: Any, alpha: Any, tolerance: Any, most: Any) -> Any:
-    return _iterated(game, beta, alpha, tolerance, most, False)
-
-
-@exact
-def _independent_values(game: Any, beta: Any, alpha: Any, tolerance: Any, most: Any) -> Any:
-    return _iterated(game, beta, alpha, tolerance, most, True)
 
 
 def entropy(distribution: jax.Array) -> jax.Array:

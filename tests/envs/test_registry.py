@@ -45,8 +45,8 @@ def test_a_time_limit_is_a_whole_number_everywhere():
     for id in envs.list_envs():
         if id != "MNISTBandit-bsuite":
             params = envs.make(id)[1]
-            # Lists of kernels that are discounted instead have none.
-            is_endless = id.startswith("robust/") and getattr(params, "horizon", 0) is None
+            # Lists of kernels and matrix games that are discounted instead have none.
+            is_endless = id.startswith(("robust/", "markov/")) and getattr(params, "horizon", 0) is None
             assert is_endless or isinstance(params.max_steps_in_episode, int), id
 
 

@@ -15,7 +15,7 @@ from jaxrl_suite.reproduction.loading import import_file
 
 players = import_file(Path(__file__).parent / "opponents.py", "jaxrl_experiments_mirror_descent_search_opponents")
 
-STEP_SIZES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+STEP_SIZES = (0.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 PARTICLES, GAMES, SEEDS = 50, 100, 5
 BLUEPRINT = {
     "num_envs": 64,
@@ -30,17 +30,16 @@ BLUEPRINT = {
 
 
 LIVES: dict[int, dict[str, Any]] = {
-    1: {"suffix": "", "lives": "1 life", "sizes": STEP_SIZES, "config": {}, "options": {}, "notes": []},
+    1: {"suffix": "", "lives": "1 life", "config": {}, "options": {}, "notes": []},
     3: {
         "suffix": "-3-lives",
         "lives": "3 lives",
-        "sizes": (0.0, 3.0, 10.0, 30.0, 100.0, 1000.0),
         "config": {"ent_coef": 0.02},
         "options": {"lives": 3},
         "notes": ["played after no fall over step sizes had been seen with one life, whose blueprints risk nothing"],
     },
 }
-"""What is of its own with so many lives: names, step sizes, the blueprint's training, the game's options, notes."""
+"""What is of its own with so many lives: names, the blueprint's training, the game's options, notes."""
 
 
 def small(lives: int, scale: str) -> Item | None:
@@ -55,7 +54,7 @@ def small(lives: int, scale: str) -> Item | None:
             "blueprint", "return", name, lambda run: returns_of(run.agent, run.state, None, run).mean(axis=1), digits=2
         )
     ]
-    for eta in of["sizes"]:
+    for eta in STEP_SIZES:
         gain = functools.partial(gains, SearchConfig(num_particles=PARTICLES), eta, None)
         cells.append(Cell(f"mirror descent search by both, eta={eta:g}", "gain", name, gain, digits=2))
     greedy = functools.partial(SearchConfig, num_particles=PARTICLES, update="greedy")

@@ -87,7 +87,7 @@ def test_a_run_is_its_sum_of_parts(name):
         assert (first == (m["baseline/count"] == 0).argmax(axis=1) + 1).all()
 
 
-@pytest.mark.parametrize("name", ["stepmix", "budget_exploration", "dope"])
+@pytest.mark.parametrize("name", ["stepmix", "budget_exploration", pytest.param("dope", marks=pytest.mark.slow)])
 def test_killed_and_resumed_is_unbroken(tmp_path, name):
     changes = {"total_updates": 400, "scale": 1e-5}  # explores before the cut
     whole = jrl.train(agent(name, **changes), seeds=2, out=tmp_path / "whole")

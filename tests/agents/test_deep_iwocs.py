@@ -191,6 +191,7 @@ def test_what_a_threshold_takes_for_its_own_kernel_is_measured(history):
 
 
 @known_answer("iwocs/predictor")
+@pytest.mark.slow
 def test_a_predictor_errs_little_on_its_kernel_and_much_on_a_distant_one():
     """On fresh steps: of the kernel that it was trained on, and of the one opposite in the box."""
     config = {"predictor_steps": 500, "block_updates": 100, "buffer_size": 2000, "kernels": 1, "total_updates": 4}

@@ -115,7 +115,9 @@ def test_settings_are_swept_in_one_program():
     np.testing.assert_allclose(run.metrics["exploitability"][0, 0], alone.metrics["exploitability"][0], rtol=1e-12)
 
 
-@pytest.mark.parametrize("values", ["subgame", "belief", "opponent"])
+@pytest.mark.parametrize(
+    "values", ["opponent", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("subgame", "belief"))]
+)
 def test_variants_with_other_settings(values):
     """Swept as alone; a moving magnet leads to an equilibrium; probabilities keep their floor."""
     env, game = jrl.make("game/kuhn_poker")

@@ -55,6 +55,7 @@ def test_lambda_counts_all_that_was_played():
         np.testing.assert_allclose(state.covariance[a], np.eye(32) + rows.T @ rows, rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_critic_shown_after_every_update_keeps_the_actor_uniform():
     run = deep_sea(20, growth=0.0)
     assert (run.metrics["switch/count"] == 1).all()

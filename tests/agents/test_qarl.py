@@ -72,6 +72,7 @@ def same(first, second):
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
 
 
+@pytest.mark.slow
 def test_learning_starts_when_there_is_enough():
     learned = [state.learned for state in played().states]
     # Critics learn from the first iteration's last transitions on, actors in the second.

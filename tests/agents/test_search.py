@@ -83,6 +83,7 @@ def test_the_posterior_is_the_blueprints():
 
 
 @known_answer("mirror_descent_search/estimator")
+@pytest.mark.slow
 def test_common_random_numbers_tell_actions_apart_better():
     spread = {}
     for share in (True, False):
@@ -176,7 +177,7 @@ def searching_in(seat, opponent, **config):
     return search(table, SearchConfig(**config)), seated, seated.wrap_params(game, jnp.asarray(opponent))
 
 
-@pytest.mark.parametrize("seat", [0, 1])
+@pytest.mark.parametrize("seat", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_play_is_that_of_one_exact_step(seat):
     """Kuhn poker, many particles, against a random opponent who sits outside the search."""
     game = load("kuhn_poker")
@@ -295,6 +296,7 @@ def recurrent(name):
 
 
 @known_answer("mirror_descent_search/blueprint")
+@pytest.mark.slow
 def test_a_blueprint_may_remember():
     """Its own memory in each particle: without a step the search is its play, move by move; with one, another."""
     ppo = recurrent("board/dark_hex")

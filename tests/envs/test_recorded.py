@@ -38,6 +38,7 @@ def test_episodes_are_the_policys(kind):
     assert concentrability(mdp, policy, counts.sum(axis=-1)) == pytest.approx(1.0, abs=0.3)
 
 
+@pytest.mark.slow
 def test_agents_begin_with_them():
     env, mdp = jrl.make("tabular/lock", length=4, actions=3)
     best = value_iteration(mdp).policy

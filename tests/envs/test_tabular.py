@@ -195,6 +195,7 @@ def test_random_instances_are_what_they_are_called():
     assert mdp.transitions.var() == pytest.approx(3 / 16 / 5, rel=0.05)  # of one coordinate of a flat Dirichlet
 
 
+@pytest.mark.slow
 def test_a_network_agent_learns_on_a_table():
     env, mdp = jrl.make("tabular/chain", horizon=10, small=0.2, large=5.0, slip=0.0)
     config = jrl.agents.PPOConfig(total_updates=40, num_envs=8, rollout_length=50, learning_rate=5e-3)

@@ -17,8 +17,9 @@ EXPERIMENT = Experiment(
     "iwocs",
     "Solving robust MDPs as a sequence of static RL problems",
     "Zouitine, Geist, Rachelson; arXiv 2410.06212",
-    "A re-implementation, tables judged by exact robust values; the windy walk is of our own layout, and the tasks of "
-    "classic control are not the six of MuJoCo: no number of the paper but its count of iterations is reproduced.",
+    "A re-implementation, tables judged by exact robust values; the windy walk is of our own layout, tasks of classic "
+    "control are not in the paper, and MuJoCo's are played on other engines: no number of the paper but its count of "
+    "iterations is reproduced.",
     {
         "windy-walk": tabular.windy,
         "certificates": tabular.certificates,

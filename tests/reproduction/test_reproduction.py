@@ -263,7 +263,8 @@ def test_a_cell_drawn_at_random_is_measured_again(path, tmp_path):
     saved = json.loads(path.read_text())
     experiment = load_experiment(EXPERIMENTS, saved["paper"])
     one = experiment.item(saved["item"], saved["scale"])
-    tabular = [t for t in one.trainings if not t.waits and trainings.agent_of(t).info.precision == "float64"]
+    ready = [t for t in one.trainings if not t.waits and is_here(t.env)]
+    tabular = [t for t in ready if trainings.agent_of(t).info.precision == "float64"]
     cheap = [t for t in tabular if saved["trainings"][t.name]["seconds"]["run"] <= CHEAP]
     if not tabular:
         return

@@ -71,7 +71,8 @@ def training(task: str, method: str, scale: str) -> Training:
     if agent == "qarl" and settings.get("adversary", "quantal") in ("quantal", "capped"):
         settings |= {"threshold": TASKS[task]["threshold"]}
     params = {"max_steps_in_episode": steps, "force_limit": TASKS[task]["force"]}
-    return Training(slug(task, method), agent, f"pushed/{task}", settings, SEEDS[scale], 1, {"params": params})
+    return Training(slug(task, method), agent, f"pushed/{task}", settings, SEEDS[scale], 1, {"params": params},
+                    quick_compile=scale == "smoke")  # fmt: skip
 
 
 def slug(task: str, method: str) -> str:

@@ -15,6 +15,9 @@ from jaxrl_suite.learning.rationality import teacher_step
 from jaxrl_suite.reproduction import Cell, Item, Target, Training
 from jaxrl_suite.solvers import independent_soft, matrix_quantal_response, shapley, soft_shapley
 
+UPDATES, RECORD = 20_000, 20
+"""Of mirror descent in the small; updates a record."""
+
 KNOWN = tomllib.loads((Path(__file__).parent / "known_answers.toml").read_text())
 COLUMNS = ("value", "regularised", "nash_conv")
 
@@ -129,7 +132,7 @@ def fastest(steps: int) -> tuple[float, ...]:
 
 def miniature(scale: str) -> Item:
     """Mirror descent on biased rock, paper, scissors: at one temperature, and cooling."""
-    answers, total = KNOWN["miniature"], 20_000
+    answers, total = KNOWN["miniature"], UPDATES
     starts = answers["starts"]
     trainings, cells = [], []
 
@@ -137,7 +140,7 @@ def miniature(scale: str) -> Item:
         both = {"protagonist_temperature": temperature, "adversary_temperature": temperature}
         firsts = {"first_row": np.array(start[0]), "first_column": np.array(start[1])}
         config = both | firsts | {"first_temperature": first, "total_updates": total}
-        trainings.append(Training(name, "soft_pair", "markov/biased-rps", config, 1))
+        trainings.append(Training(name, "soft_pair", "markov/biased-rps", config, 1, RECORD))
         return name
 
     fixed = dict(answers["fixed"])
@@ -162,10 +165,12 @@ def last(run: Any) -> np.ndarray:
 
 
 def curves(runs: Any, path: Any) -> None:
-    """NashConv by update."""
-    times = np.unique(np.geomspace(1, 20_000, 400).astype(int))
+    """NashConv by update, means over those of a record."""
+    records = np.unique(np.geomspace(1, UPDATES // RECORD, 300).astype(int))
     lines = [
-        results.Curve(LABELS.get(name, name.replace("-", " at ")), times, run.metrics["nash_conv"][:, times - 1])
+        results.Curve(
+            LABELS.get(name, name.replace("-", " at ")), RECORD * records, run.metrics["nash_conv"][:, records - 1]
+        )
         for name, run in runs.items()
         if name not in ("annealed-1", "annealed-2")
     ]

@@ -1,8 +1,11 @@
 """MuJoCo's six tasks in MJX, on Gymnasium's models, `make("mjx/hopper")`: needs the extra `brax`.
 
 Rewards, terminations, observations and starts are those of Gymnasium's v5 tasks; the physics is MuJoCo's in float32.
-One thing differs: MJX has no PGS solver, so HumanoidStandup is solved by Newton's method. Beside `brax/NAME` this is
-closer to the published numbers and slower.
+Three things differ. MJX has no PGS solver, so HumanoidStandup is solved by Newton's method. And where a steep capsule
+meets the floor, as Ant's shins and HumanoidStandup's limbs do, MJX turns the pyramid of friction otherwise than MuJoCo
+in C, so that sideways forces differ; with a round cone they agree. Where masses are changed, HumanoidStandup observes
+inertias, velocities and forces about the true centre of mass, in C about one of the nominal sum of masses. Beside
+`brax/NAME` this is closer to the published numbers and slower.
 """
 
 import dataclasses

@@ -90,7 +90,8 @@ def comparison(task: str, published: dict[str, Any], scale: str) -> Item | None:
         measures = {"undisturbed": undisturbed, "over the box": over_box, "least of the box": least_of_box}
         if method in WITH_ADVERSARY:
             measures |= {"against its adversary": against}
-        measures |= {f"over {column}": functools.partial(along, index) for index, column in enumerate(("1st", "2nd"))}
+        if scale != "smoke":
+            measures |= {f"over {name}": functools.partial(along, index) for index, name in enumerate(("1st", "2nd"))}
         for column, measure in measures.items():
             cells.append(Cell(method, column, of.name, functools.partial(measure, scale), digits=1))
         for index, kind in enumerate(("performance", "robustness")):

@@ -25,5 +25,6 @@ EXPERIMENT = Experiment(
         "miniature": exact.miniature,
         "forces": control.forces,
         **{task: functools.partial(control.comparison, task, PUBLISHED) for task in control.TASKS},
+        "curricula": functools.partial(control.curricula, "cartpole-balance"),
     },
 )

@@ -45,9 +45,11 @@ TASKS = {
     "point-mass": {"force": 10.0, "threshold": -80.0},
     "cartpole-balance": {"force": 2.0, "threshold": 10.0},
     "cartpole-swingup": {"force": 2.0, "threshold": 10.0},
-    "pendulum-swingup": {"force": 1.0, "threshold": 1.0},
+    "pendulum-swingup": {"force": 1.0, "threshold": 0.6},
 }
-"""force: the adversary's limit, in newtons, as the sweep of `forces` says. threshold: xi, on discounted returns."""
+"""force: the adversary's limit, in newtons, as the sweep of `forces` says: the tasks' defaults. threshold: xi, on
+discounted returns: the paper's program's for the cart-pole; a tenth of what SAC ends with for the pendulum, and a tenth
+of the way there from standing still for the point mass."""
 
 AT = {"smoke": ("cartpole-balance",), "cpu": tuple(TASKS), "full": tuple(TASKS)}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -20,6 +20,7 @@ from flax import struct
 from jaxrl_suite.envs.physics import (
     PACKAGES,
     TASKS,
+    Physics,
     PhysicsEnv,
     model_file,
     needs,
@@ -178,11 +179,7 @@ class MjxEnv(PhysicsEnv):
         return spaces.Box(low, high, (self.model.nu,), jnp.float32)
 
     def written(self, params: Any) -> Any:
-        masses = self._model.body_mass
-        for name, body in self.task.bodies.items():
-            masses = masses.at[body].set(getattr(params, name))
-        friction = with_friction(self.task, self._model.geom_friction, self._model.geom_bodyid, params)
-        return self._model.replace(body_mass=masses, geom_friction=friction)
+        return written(self.task, self._model, params)
 
     def _reset(self, key: jax.Array, params: Any) -> tuple[Any, MjxState]:
         of, (key_position, key_speed) = self._of, jax.random.split(key)
@@ -226,27 +223,46 @@ class MjxEnv(PhysicsEnv):
         return jnp.concatenate([part.reshape(-1) for part in self._of.observe(data, contact)])
 
 
-def make(id: str, iterations: int = 20, line_search: int = 20) -> MjxEnv:
-    """The environment `mjx/NAME`.
+def written(task: Physics, model: Any, params: Any) -> Any:
+    """MJX's model with these masses and this friction; all that follows from masses stays as it was."""
+    masses = model.body_mass
+    for name, body in task.bodies.items():
+        masses = masses.at[body].set(getattr(params, name))
+    return model.replace(
+        body_mass=masses, geom_friction=with_friction(task, model.geom_friction, model.geom_bodyid, params)
+    )
+
+
+def load(id: str, package: str, file: str, iterations: int, line_search: int) -> tuple[Any, Any]:
+    """(the `mujoco.MjModel` of a file that a package brings along, the module mujoco.mjx).
 
     Args:
+        id: of the environment, for messages.
         iterations, line_search: at most so many iterations of the constraint solver, and steps of the search within
             each. MuJoCo's own are 100 and 50, but in float32 the solver seldom meets its tolerance and takes them all.
 
     Raises:
-        UnknownNameError: for another name. ConfigError: without MJX or Gymnasium's models, or for less than one
-            iteration.
+        ConfigError: without MJX or the file, or for less than one iteration.
     """
-    name = task_of(id, "mjx")
     needs(id, PACKAGES["mjx"])
     for argument, value in (("iterations", iterations), ("line_search", line_search)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"{id}: {argument} = {value!r}: must be a whole number >= 1")
-    file = model_file(id, "gymnasium", f"envs/mujoco/assets/{_TASKS[name].file}.xml")
+    path = model_file(id, package, file)
     with quietly():
         mujoco, mjx = importlib.import_module("mujoco"), importlib.import_module("mujoco.mjx")
-    model = mujoco.MjModel.from_xml_path(str(file))
+    model = mujoco.MjModel.from_xml_path(str(path))
     model.opt.iterations, model.opt.ls_iterations = iterations, line_search
     if model.opt.solver == mujoco.mjtSolver.mjSOL_PGS:
         model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    return MjxEnv(id, model, mjx)
+    return model, mjx
+
+
+def make(id: str, iterations: int = 20, line_search: int = 20) -> MjxEnv:
+    """The environment `mjx/NAME`; iterations, line_search: as of `load`.
+
+    Raises:
+        UnknownNameError: for another name. ConfigError: as `load` does.
+    """
+    name = task_of(id, "mjx")
+    return MjxEnv(id, *load(id, "gymnasium", f"envs/mujoco/assets/{_TASKS[name].file}.xml", iterations, line_search))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
+from jaxrl_suite.envs import physics, pushed_suite
 from jaxrl_suite.envs.adversaries import PushedBodies
-from jaxrl_suite.envs.pushed_tasks import IDS
+from jaxrl_suite.envs.pushed_tasks import IDS, SUITE_IDS
 from jaxrl_suite.envs.tolerance import tolerance
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 from tests.known_answers.ledger import known_answer
@@ -105,7 +106,13 @@ def test_tolerances():
     assert float(tolerance(0.9, 1.2, np.inf, margin=0.6)) == pytest.approx(0.562341325, abs=1e-6)
 
 
-@pytest.mark.parametrize("id", IDS)
+QUICK = "pushed/reacher-easy"
+"""The one task in MJX that compiles quickly."""
+
+
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=pytest.mark.slow) if id in SUITE_IDS and id != QUICK else id for id in IDS]
+)
 def test_a_push_is_clipped_and_holds_for_one_step(id):
     env, params = jrl.make(id)
     arena = PushedBodies(env)
@@ -166,3 +173,24 @@ def test_families_of_pushed_environments():
         jrl.make("pushed/cartpole")
     with pytest.raises(ConfigError, match="force_limit = -1"):
         env.check_params(params.replace(env=params.env.replace(force_limit=-1.0)))
+
+
+def test_without_its_packages_a_task_of_mjx_is_not_listed_but_names_them(monkeypatch):
+    are_installed = all(physics.is_installed(package) for package in ("mujoco-mjx", "dm-control"))
+    assert set(SUITE_IDS) <= set(IDS) if are_installed else not set(SUITE_IDS) & set(IDS)
+    assert "pushed/hopper-stand" in SUITE_IDS
+    monkeypatch.setattr(physics, "is_installed", lambda package: package != "dm-control")
+    with pytest.raises(ConfigError, match="pushed/hopper-stand: needs dm-control: install the extra brax"):
+        pushed_suite.made("hopper-stand")
+    monkeypatch.setattr(physics, "is_installed", lambda package: False)
+    with pytest.raises(ConfigError, match="pushed/hopper-stand: needs mujoco-mjx: install the extra brax"):
+        pushed_suite.made("hopper-stand")
+
+
+def test_options_are_of_the_tasks_that_have_them():
+    with pytest.raises(ConfigError, match="pushed/cartpole-swingup: has no argument 'corrected'"):
+        jrl.make("pushed/cartpole-swingup", corrected=True)
+    with pytest.raises(ConfigError, match="pushed/hopper-stand: has no argument 'name'"):
+        jrl.make("pushed/hopper-stand", name="hopper-hop")
+    with pytest.raises(ConfigError, match="pushed/reacher-easy: corrected = True: no speed is measured here"):
+        pushed_suite.made("reacher-easy", corrected=True)

@@ -17,7 +17,7 @@ EXPERIMENT = Experiment(
     "Robust adversarial reinforcement learning via bounded rationality curricula",
     "Reddi, Tölle, Peters, Chalvatzaki, D'Eramo; ICLR 2024, arXiv 2311.01642",
     "A re-implementation, judged by exact quantal response equilibria in matrix and Markov games; tasks are in plain "
-    "JAX, not the paper's fifteen of MuJoCo, of whose numbers only two are known.",
+    "JAX, and at full scale nine of the control suite in MuJoCo-MJX; of the paper's numbers only two are known.",
     {
         "matrix-games": exact.matrices,
         "soft-values": exact.soft_values,

@@ -3,18 +3,15 @@
 All protagonists learn from as many of their own steps; those with an adversary play as many again for it.
 """
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 import jaxrl_suite
 from jaxrl_suite import results
 from jaxrl_suite.agents import kernel_returns, opposed
-from jaxrl_suite.envs import control_suite
 from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
 
 SMALL: dict[str, Any] = {
@@ -74,20 +71,11 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "MixedNE-LD": ("mixed_nash", {}),
 }
 WITH_ADVERSARY = ("RARL", "QARL", "force curriculum")
-CURRICULA: dict[str, tuple[str, dict[str, Any]]] = {
-    "reduced sampling": ("qarl", {"curriculum": "shared"}),
-    "point": ("qarl", {"curriculum": "point"}),
-    "linear": ("qarl", {"curriculum": "linear"}),
-    "homogeneous": ("qarl", {"homogeneous": True}),
-}
-"""QARL with other curricula: the paper's ablations."""
-FORCES = (1.0, 3.0, 10.0, 30.0)
-"""Times a task's default, in the sweep."""
 
 
-def training(task: str, method: str, scale: str) -> Training:
-    agent, config = (METHODS | CURRICULA)[method]
-    profile, iterations = PROFILE[scale], ITERATIONS[scale]
+def training(task: str, method: str, scale: str, times: int = 1, more: Any = METHODS) -> Training:
+    """Of a method among `more`, with so many times the iterations."""
+    (agent, config), profile, iterations = more[method], PROFILE[scale], times * ITERATIONS[scale]
     steps = profile.get("episode_steps", 500)
     settings = profile | {"total_updates": iterations, "buffer_size": 5 * steps * iterations} | config
     if agent == "qarl" and settings.get("adversary", "quantal") in ("quantal", "capped"):
@@ -132,25 +120,6 @@ def comparison(task: str, published: dict[str, Any], scale: str) -> Item | None:
     title = f"{task}: robustness over two parameters"
     return Item(task, title, list(trained.values()), cells, 5, notes_of(task, scale), functools.partial(figure, scale),
                 functools.partial(both_scores, scale))  # fmt: skip
-
-
-def curricula(task: str, scale: str) -> Item | None:
-    """QARL beside its ablations on one task."""
-    if scale == "smoke":
-        return None
-    trained = {method: training(task, method, scale) for method in ("QARL", *CURRICULA)}
-    measures = {"undisturbed": undisturbed, "over the box": over_box, "against its adversary": against}
-    cells = [
-        Cell(method, column, of.name, functools.partial(measure, scale), digits=1)
-        for method, of in trained.items()
-        for column, measure in measures.items()
-    ]
-    notes = [
-        *notes_of(task, scale)[:3],
-        "reduced sampling: one draw for all episodes of an iteration; point: one temperature, a step down while "
-        "returns are above the threshold; linear: a fall in any case; homogeneous: the protagonist has it, too",
-    ]
-    return Item("curricula", f"{task}: curricula of rationality", list(trained.values()), cells, 5, notes)
 
 
 def deviation(scale: str) -> str:
@@ -269,36 +238,3 @@ def figure(scale: str, runs: Any, path: Path) -> None:
     maps = {method: box(scale, run).mean(axis=0).reshape(shape) for method, run in trained.items()}
     names = [name.replace("_", " ") for name in env.names]
     results.heat_maps(maps, *axes, path, xlabel=names[0], ylabel=names[1], title=task)
-
-
-def forces(scale: str) -> Item | None:
-    """What robust adversarial RL loses by the adversary's limit: a limit is the least that costs it a tenth."""
-    if scale == "smoke":
-        return None
-    trainings, cells = [], []
-    for task in AT[scale]:
-        base = default_force(task)
-        plain, one = training(task, "SAC", scale), training(task, "RARL", scale)
-        grid = {"env.env.force_limit": tuple(base * factor for factor in FORCES)}
-        swept = dataclasses.replace(one, name=f"{one.name}-forces", grid=grid)
-        trainings += [swept, plain]
-        cells.append(Cell(f"{task}, SAC", "undisturbed", plain.name, functools.partial(undisturbed, scale)))
-        for index, factor in enumerate(FORCES):
-            measure = functools.partial(setting_undisturbed, index, scale)
-            cells.append(Cell(f"{task}, RARL, {base * factor:g} N", "undisturbed", swept.name, measure))
-    notes = [
-        f"{SEEDS[scale]} seeds; undiscounted returns of {EPISODES[scale]} episodes; " + deviation(scale),
-        "the rule: the least force with which RARL's mean is a tenth below SAC's, else the greatest",
-    ]
-    return Item("forces", "Force limits", trainings, cells, 5, notes)
-
-
-def default_force(task: str) -> float:
-    if task in IN_MJX:
-        # Known without the packages that making it needs.
-        return float(control_suite.TASKS[task][0].physics.params.force_limit)
-    return float(jaxrl_suite.make(f"pushed/{task}")[0].env.default_params.force_limit)
-
-
-def setting_undisturbed(index: int, scale: str, run: Any) -> np.ndarray:
-    return mean_return(run.agent, jax.tree.map(lambda x: x[index], run.state), run, scale)

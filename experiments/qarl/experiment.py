@@ -10,6 +10,7 @@ from jaxrl_suite.reproduction.loading import import_file
 HERE = Path(__file__).parent
 exact = import_file(HERE / "exact.py", "jaxrl_experiments_qarl_exact")
 control = import_file(HERE / "control.py", "jaxrl_experiments_qarl_control")
+diagnostics = import_file(HERE / "diagnostics.py", "jaxrl_experiments_qarl_diagnostics")
 PUBLISHED = tomllib.loads((HERE / "published.toml").read_text())
 
 EXPERIMENT = Experiment(
@@ -23,8 +24,15 @@ EXPERIMENT = Experiment(
         "soft-values": exact.soft_values,
         "teacher": exact.teacher,
         "miniature": exact.miniature,
-        "forces": control.forces,
+        "forces": diagnostics.forces,
         **{task: functools.partial(control.comparison, task, PUBLISHED) for task in control.TASKS},
-        "curricula": functools.partial(control.curricula, "cartpole-balance"),
+        **{
+            name: functools.partial(item, "cartpole-balance")
+            for name, item in (
+                ("curricula", diagnostics.curricula),
+                ("weaker-forces", diagnostics.limits),
+                ("doubled", diagnostics.doubled),
+            )
+        },
     },
 )

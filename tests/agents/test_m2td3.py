@@ -199,6 +199,7 @@ def test_the_noise_on_kernels_falls_only_if_soft():
     np.testing.assert_allclose([spread_at(hard, step) for step in steps], 1.0)
 
 
+@pytest.mark.slow
 def test_the_policy_is_best_against_the_worst_kernel():
     """a = 1/4, where psi = 1.5 is worst; TD3 under uniform kernels plays a = 1/2. Medians of five seeds."""
     config = M2TD3Config(**LEARNING, kernel_rate=0.1, kernel_noise=0.2)

@@ -40,6 +40,7 @@ def test_a_deep_sea_is_explored():
     assert run.metrics["ensemble/deviation"][:, -1].max() < 0.1 * run.metrics["ensemble/deviation"][:, 0].min()
 
 
+@pytest.mark.slow
 def test_lambda_counts_all_that_was_played():
     run = deep_sea(150)
     state = jax.tree.map(lambda x: x[0], run.state)

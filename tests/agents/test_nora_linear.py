@@ -63,6 +63,7 @@ def hybrid_run(updates=10):
     return jrl.train(jrl.agents.nora_linear(env, params, config), seeds=2, quick_compile=True)
 
 
+@pytest.mark.slow
 def test_hybrid_tetris_is_learnt_from_the_first_episode():
     """An independent program: -0.509 a piece over the first ten episodes; random play is worth -0.84."""
     run = hybrid_run()

@@ -145,6 +145,7 @@ def test_a_force_is_capped_as_the_curriculum_says():
     np.testing.assert_allclose(np.unique(cap), np.clip(0.051 - temperature, 0, 0.05) / 0.05, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_alone_there_is_a_fit_for_every_so_many_transitions():
     # Three episodes of 20 steps: six blocks of three steps of each, and two steps, of which two fits are due.
     run = played(2, 20, adversary="none", critic_starts=0, actor_starts=30)

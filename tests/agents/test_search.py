@@ -122,6 +122,7 @@ def test_without_a_step_it_is_the_blueprint():
 
 
 @known_answer("mirror_descent_search/blueprint")
+@pytest.mark.slow
 def test_a_deterministic_blueprint_is_never_left():
     game = load("kuhn_poker")
     policy = np.eye(2)[np.ones(len(game.legal), int)]

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,6 +15,7 @@ from jaxrl_suite.envs import make
 from jaxrl_suite.learning.rationality import teacher_step
 from jaxrl_suite.reproduction import Cell, Item, Target, Training
 from jaxrl_suite.solvers import independent_soft, matrix_quantal_response, shapley, soft_shapley
+from jaxrl_suite.solvers.markov_games import nash_conv
 
 UPDATES, RECORD = 20_000, 20
 """Of mirror descent in the small; updates a record."""
@@ -161,7 +163,11 @@ def miniature(scale: str) -> Item:
 
 
 def last(run: Any) -> np.ndarray:
-    return run.metrics["nash_conv"][:, -1]
+    """NashConv of the last policies, [seed]: records are means."""
+    gains, row, column = (np.asarray(x) for x in (run.state.gains, run.state.log_row, run.state.log_column))
+    with jaxrl_suite.float64():
+        gaps = jax.vmap(jax.vmap(nash_conv))(*map(jnp.asarray, (gains, np.exp(row), np.exp(column))))
+        return np.asarray(gaps).max(axis=1)
 
 
 def curves(runs: Any, path: Any) -> None:

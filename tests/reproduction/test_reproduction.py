@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.cli import main
+from jaxrl_suite.envs import pushed_tasks
 from jaxrl_suite.envs.physics import BRAX_IDS, MJX_IDS
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 from jaxrl_suite.reproduction import (
@@ -201,6 +202,8 @@ def test_the_command_refuses_in_one_line(capsys, words, message):
 
 def is_here(env):
     """Whether an environment can be made without an extra that is not installed."""
+    if env in pushed_tasks.SUITE_IDS:
+        return env in pushed_tasks.IDS
     needs_brax = any(f"{prefix}/" in env for prefix in ("brax", "mjx"))
     return not needs_brax or bool(BRAX_IDS and MJX_IDS)
 

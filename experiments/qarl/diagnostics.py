@@ -71,7 +71,6 @@ def in_setting(measure: Any, index: int, scale: str, run: Any) -> np.ndarray:
     return measure(scale, at_setting(index, run))
 
 
-@functools.lru_cache(maxsize=16)
 def at_setting(index: int, run: Any) -> Any:
     """The run of one setting of a sweep."""
     metrics = {name: values[index] for name, values in run.metrics.items()}

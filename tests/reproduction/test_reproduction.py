@@ -310,5 +310,6 @@ def test_exact_cells_are_exact_again(path):
     saved = json.loads(path.read_text())
     one = load_experiment(EXPERIMENTS, saved["paper"]).item(saved["item"], saved["scale"])
     exact = [cell for cell in one.cells if cell.training is None]
-    for cell in random.SystemRandom().sample(exact, min(1, len(exact))):
+    if exact:
+        cell = random.SystemRandom().choice(exact)
         assert cell.measure() == pytest.approx(saved_cell(saved, cell)["mean"], rel=1e-9), (cell.row, cell.column)

@@ -89,6 +89,8 @@ class AgentInfo:
         finish: `finish(state, is_over) -> state` marks the member as finished where `is_over`; from then on, and after
             it has reported `finished`, `update` leaves its state as it is. None: the runner sees to it, by a copy of
             the state in every update, which agents that keep much and can finish had better do without.
+        shards: parts that its environments come in, see `shards.py`. split: whether each part of the state, as a prefix
+            tree of bools, has an axis of shards in front; None where nothing is split.
         policy: `policy(state, memory, observation) -> (probabilities [A], memory)`, what `act` samples from where it is
             not greedy; None where there is no such distribution. Search asks for it.
     """
@@ -104,10 +106,16 @@ class AgentInfo:
     precision: str = "float32"
     finish: Callable[[State, jax.Array], State] | None = None
     policy: Callable[[State, Memory, Any], tuple[jax.Array, Memory]] | None = None
+    shards: int = 1
+    split: Any = None
 
     @property
     def env_id(self) -> str:
         return self.env.id
+
+
+ON_ONE_DEVICE: dict[str, Any] = {"shards": 1, "split": None}
+"""For the info of an agent around another: whatever its shards, they stay on its member's device."""
 
 
 class Agent(NamedTuple):

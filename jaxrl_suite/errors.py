@@ -45,3 +45,15 @@ class Interrupted(JaxrlError):
     """The run was asked to stop, has saved itself and can be resumed."""
 
     exit_code = 130
+
+
+class MemoryExceededError(JaxrlError):
+    """A program that does not fit the memory, however few members it runs at a time."""
+
+    exit_code = 5
+
+
+class PeerLostError(JaxrlError):
+    """One of several processes that run together has ended; the others cannot go on."""
+
+    exit_code = 6

@@ -14,8 +14,19 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from jaxrl_suite import shards
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
-from jaxrl_suite.agents.on_policy import Batch, OnPolicyConfig, OnPolicyState, Params, Parts, on_policy_parts
+from jaxrl_suite.agents.on_policy import (
+    Batch,
+    OnPolicyConfig,
+    OnPolicyState,
+    Params,
+    Parts,
+    about,
+    check_shards,
+    in_shards,
+    on_policy_parts,
+)
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.learning.batching import small_products
 from jaxrl_suite.learning.losses import explained_variance
@@ -45,6 +56,7 @@ class A2CConfig(OnPolicyConfig):
 
     def check(self) -> None:
         check_hidden_sizes("A2CConfig", self.hidden_sizes)
+        check_shards(self)
 
 
 def loss(params: Params, memory: Params, batch: Batch, parts: Parts, config: A2CConfig) -> tuple[jax.Array, Metrics]:
@@ -65,13 +77,13 @@ def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
 
     def update(key: jax.Array, state: OnPolicyState, step: jax.Array) -> tuple[OnPolicyState, Metrics]:
         start = state.memory
-        state, batch, metrics = parts.collect(key, state)
-        params, opt_state, diagnostics = small_products(learn)(
+        state, batch, metrics = parts.collect(shards.own_key(key), state)
+        params, opt_state, diagnostics = batched_learn(
             state.params, state.opt_state, start, batch, annealed(config, step)
         )
         metrics |= diagnostics
         metrics |= {
-            "value/mean": jnp.mean(batch.value),
+            "value/mean": shards.mean_of(batch.value),
             "value/explained_variance": explained_variance(batch.value, batch.advantage + batch.value),
         }
         return dataclasses.replace(state, params=params, opt_state=opt_state), metrics
@@ -83,6 +95,8 @@ def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
         (params, opt_state), diagnostics = step((params, opt_state), (memory, batch))
         return params, opt_state, diagnostics
 
+    # Members' few at a time is a batching rule, in which the shards' means would find no axis.
+    batched_learn = small_products(learn) if config.data_shards == 1 else learn
     steps = config.num_envs * config.rollout_length
-    info = AgentInfo("a2c", env, env_params, config, steps, config.total_updates, a2c, policy=parts.probabilities)
-    return Agent(parts.init, update, parts.start, parts.act, info)
+    info = AgentInfo("a2c", env, env_params, config, steps, config.total_updates, a2c, **about(config, parts))
+    return Agent(*in_shards(parts.init, update, config), parts.start, parts.act, info)

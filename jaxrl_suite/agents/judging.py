@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl_suite.agent import Agent, Metrics, agent_factory
+from jaxrl_suite.agent import ON_ONE_DEVICE, Agent, Metrics, agent_factory
 from jaxrl_suite.envs.enumeration import enumerate_env
 from jaxrl_suite.envs.params import fingerprint
 from jaxrl_suite.envs.successors import SuccessorMDP
@@ -180,7 +180,8 @@ def judged(factory: Callable[..., Agent], judge: Judge, every: int = 1, stops: b
         def act(key: jax.Array, state: JudgedState, memory: Any, observation: Any, greedy: bool) -> tuple[Any, Any]:
             return inner.act(key, state.agent, memory, observation, greedy)
 
-        info = dataclasses.replace(inner.info, factory=made, finish=finish if inner.info.finish else None)
+        finishes = finish if inner.info.finish else None
+        info = dataclasses.replace(inner.info, factory=made, finish=finishes, **ON_ONE_DEVICE)
         return Agent(init, update, start, act, info)
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxrl_suite import shards
 from jaxrl_suite.agent import Metrics
 from jaxrl_suite.config import static
 from jaxrl_suite.envs.normalize import NormalizeObservations, ScaleRewards, VectorEnvironment
@@ -42,6 +43,9 @@ class OnPolicyConfig:
     reset_pool: int = static(
         0, "fresh starts drawn a step for all environments; 0: one each (see envs/vector.py)", low=0
     )
+    data_shards: int = static(
+        1, "parts of the environments, with random numbers of their own, that devices can share (see shards.py)", low=1
+    )
 
 
 class Params(NamedTuple):
@@ -51,13 +55,20 @@ class Params(NamedTuple):
 
 @struct.dataclass
 class OnPolicyState:
-    """params and optimiser state; the environments and what they show, [N, ...]; both networks' memories."""
+    """params and optimiser state; the environments and what they show, [N, ...]; both networks' memories.
+
+    With shards the latter three are [shard, N / shards, ...].
+    """
 
     params: Params
     opt_state: Any
     env: Any
     observation: Any
     memory: Params
+
+
+SPLIT = OnPolicyState(False, False, True, True, True)  # type: ignore[arg-type]
+"""What shards have of their own."""
 
 
 class Batch(NamedTuple):
@@ -97,14 +108,15 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     Args:
         config: an `OnPolicyConfig` with num_envs, rollout_length, hidden_sizes, activation, discount and gae_lambda.
     """
-    vector, turns = _vector_env(env, config), turns_of(env, config)
+    num_envs = config.num_envs // config.data_shards
+    vector, turns = _vector_env(env, config, num_envs), turns_of(env, config)
     policy = policy_for(env.action_space(env_params), config.squash)
     actor, critic = networks(env, env_params, policy, config)
 
     def init(key: jax.Array) -> OnPolicyState:
         key_env, key_actor, key_critic = jax.random.split(key, 3)
-        observation, env_state = vector.reset(key_env, env_params)
-        memory = Params(*(network.initial_memory((config.num_envs,)) for network in (actor, critic)))
+        observation, env_state = vector.reset(shards.own_key(key_env), env_params)
+        memory = Params(*(network.initial_memory((num_envs,)) for network in (actor, critic)))
         params = Params(
             actor.init(key_actor, memory.actor, observation), critic.init(key_critic, memory.critic, observation)
         )
@@ -112,7 +124,7 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
 
     def collect(key: jax.Array, state: OnPolicyState) -> tuple[OnPolicyState, Batch, Metrics]:
         key_noise, key_env = jax.random.split(key)
-        noise = policy.noise(key_noise, (config.rollout_length, config.num_envs))
+        noise = policy.noise(key_noise, (config.rollout_length, num_envs))
         inputs = vector.draw(key_env, env_params, config.rollout_length)
 
         def act_and_step(carry: Any, inputs_t: Any) -> tuple[Any, Any]:
@@ -180,6 +192,29 @@ def on_policy_parts(env: Any, env_params: Any, config: Any, optimizer: Any) -> P
     return Parts(policy, actor, critic, init, collect, evaluate, start, act, probabilities if is_discrete else None)
 
 
+def in_shards(init: Any, update: Any, config: Any) -> tuple[Any, Any]:
+    """An agent's `init` and `update` of one shard, for all of them."""
+    axes = jax.tree.map(lambda is_split: 0 if is_split else None, SPLIT)
+    first = shards.over_shards(init, config.data_shards, None, axes)
+    return first, shards.over_shards(update, config.data_shards, (None, axes, None), (axes, None))
+
+
+def about(config: Any, parts: Parts) -> dict[str, Any]:
+    """What `AgentInfo` says of the shards, and of the policy."""
+    split = SPLIT if config.data_shards > 1 else None
+    return {"policy": parts.probabilities, "shards": config.data_shards, "split": split}
+
+
+def check_shards(config: Any) -> None:
+    """Raises ConfigError for environments that cannot be cut so, or statistics that are of one shard only."""
+    name, count = type(config).__name__, config.data_shards
+    if config.num_envs % count:
+        raise ConfigError(f"{name}.data_shards = {count}: must divide num_envs = {config.num_envs}")
+    for field in ("normalize_observations", "scale_rewards"):
+        if count > 1 and getattr(config, field):
+            raise ConfigError(f"{name}.{field} = True: must be False with data_shards = {count}")
+
+
 def turns_of(env: Any, config: Any) -> Any:
     """Whose turn it is and what is legal, where the environment is a game (see `envs.game_env.Turns`), else None.
 
@@ -192,8 +227,8 @@ def turns_of(env: Any, config: Any) -> Any:
     return turns
 
 
-def _vector_env(env: Any, config: Any) -> VectorEnvironment:
-    vector: VectorEnvironment = VectorEnv(env, config.num_envs, config.reset_pool)
+def _vector_env(env: Any, config: Any, num_envs: int) -> VectorEnvironment:
+    vector: VectorEnvironment = VectorEnv(env, num_envs, config.reset_pool)
     if config.normalize_observations:
         vector = NormalizeObservations(vector)
     if config.scale_rewards:

@@ -15,8 +15,19 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from jaxrl_suite import shards
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
-from jaxrl_suite.agents.on_policy import Batch, OnPolicyConfig, OnPolicyState, Params, Parts, on_policy_parts
+from jaxrl_suite.agents.on_policy import (
+    Batch,
+    OnPolicyConfig,
+    OnPolicyState,
+    Params,
+    Parts,
+    about,
+    check_shards,
+    in_shards,
+    on_policy_parts,
+)
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.batching import small_products
@@ -57,9 +68,12 @@ class ClippedConfig(OnPolicyConfig):
     anneal_learning_rate: bool = static(True, "let the learning rate fall linearly to zero over the budget")
 
     def check(self) -> None:
-        samples, kind = self.num_envs * self.rollout_length, "num_envs * rollout_length"
+        check_shards(self)
+        own = self.num_envs // self.data_shards
+        samples, kind = own * self.rollout_length, "num_envs * rollout_length"
         if self.torso == "gru" or hasattr(self.module, "initial_memory"):
-            samples, kind = self.num_envs, "num_envs (memory needs whole sequences)"
+            samples, kind = own, "num_envs (memory needs whole sequences)"
+        kind += f" / data_shards ({self.data_shards})" if self.data_shards > 1 else ""
         if samples % self.num_minibatches:
             name = f"{type(self).__name__}.num_minibatches"
             raise ConfigError(f"{name} = {self.num_minibatches}: must divide {kind} = {samples}")
@@ -89,7 +103,8 @@ def clipped_losses(
     outputs, value = parts.evaluate(params, memory, batch)
     advantage = batch.advantage
     if config.normalize_advantages:
-        advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+        spread = jnp.sqrt(shards.variance_of(advantage))
+        advantage = (advantage - shards.mean_of(advantage)) / (spread + 1e-8)
     log_ratio = parts.policy.log_prob(outputs, batch.action) - batch.log_prob
     policy_loss = clipped_surrogate(log_ratio, advantage, config.clip_eps)
     returns = batch.advantage + batch.value
@@ -131,15 +146,15 @@ def clipped_agent(
     minibatches = sequence_minibatches if has_memory(parts.actor) else sample_minibatches
 
     def update(key: jax.Array, state: OnPolicyState, step: jax.Array) -> tuple[OnPolicyState, Metrics]:
-        key_rollout, key_learn = jax.random.split(key)
+        key_rollout, key_learn = jax.random.split(shards.own_key(key))
         start, learning_rate = state.memory, annealed(config, step)
         state, batch, metrics = parts.collect(key_rollout, state)
-        learnt = small_products(learn)(key_learn, state.params, state.opt_state, start, batch, learning_rate, step)
+        learnt = batched_learn(key_learn, state.params, state.opt_state, start, batch, learning_rate, step)
         params, opt_state, diagnostics = learnt
         returns = batch.advantage + batch.value
         metrics |= diagnostics
         metrics |= {
-            "value/mean": jnp.mean(batch.value),
+            "value/mean": shards.mean_of(batch.value),
             "value/explained_variance": explained_variance(batch.value, returns),
         }
         return dataclasses.replace(state, params=params, opt_state=opt_state), metrics
@@ -165,8 +180,10 @@ def clipped_agent(
         (params, opt_state), diagnostics = jax.lax.scan(one_epoch, (params, opt_state), keys)
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
 
+    # Members' few at a time is a batching rule, in which the shards' means would find no axis.
+    batched_learn = small_products(learn) if config.data_shards == 1 else learn
     steps = config.num_envs * config.rollout_length
     info = AgentInfo(
-        factory.agent_name, env, env_params, config, steps, config.total_updates, factory, policy=parts.probabilities
+        factory.agent_name, env, env_params, config, steps, config.total_updates, factory, **about(config, parts)
     )
-    return Agent(parts.init, update, parts.start, parts.act, info)
+    return Agent(*in_shards(parts.init, update, config), parts.start, parts.act, info)

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxrl_suite.agent import Agent, Metrics, agent_factory
+from jaxrl_suite.agent import ON_ONE_DEVICE, Agent, Metrics, agent_factory
 from jaxrl_suite.config import static, sweepable, validate
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.beliefs import Belief, particle_filter
@@ -129,7 +129,7 @@ def _search(blueprint: Agent, config: SearchConfig, belief: MakeBelief | None) -
 
     made = agent_factory(factory.agent_name, factory.config_class, factory.check)(build)  # type: ignore[attr-defined]
     name = f"search({blueprint.info.name})"
-    info = dataclasses.replace(blueprint.info, name=name, factory=made, policy=None, finish=None)
+    info = dataclasses.replace(blueprint.info, name=name, factory=made, policy=None, finish=None, **ON_ONE_DEVICE)
     return Agent(functools.partial(initial, blueprint, config), update, start, act, info)
 
 

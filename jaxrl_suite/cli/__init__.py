@@ -7,6 +7,7 @@ a bug. Nothing heavy is imported before it is known that the command needs it.
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import jaxrl_suite
@@ -29,6 +30,29 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Takes the words after `jaxrl` (default: the process's) and returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _status(words)
+    except BaseException:
+        _leave_at_once(1)
+        raise
+    if status:
+        _leave_at_once(status)
+    return status
+
+
+def _leave_at_once(status: int) -> None:
+    """One of several processes that fails must not wait at exit, as JAX does, for the others, who wait for it."""
+    processes = sys.modules.get("jaxrl_suite.training.processes")
+    if processes is None or processes.count() == 1:
+        return
+    if sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _status(words: list[str]) -> int:
     try:
         _run(words)
         sys.stdout.flush()
@@ -55,6 +79,9 @@ def _run(words: list[str]) -> None:
     elif words[0] not in COMMANDS:
         raise UnknownNameError("command", words[0], COMMANDS)
     else:
+        from jaxrl_suite.cli.common import join_processes
+
+        join_processes(words)
         module, _, function = COMMANDS[words[0]][0].partition(":")
         getattr(importlib.import_module(f"jaxrl_suite.cli.{module}"), function)(words[1:])
 

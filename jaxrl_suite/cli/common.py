@@ -1,6 +1,7 @@
 """What the commands share: how to run, cores, places of runs."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Generator, Sequence
@@ -20,9 +21,14 @@ HOW = (
     Option("chunk", int, None, "the most updates between two looks at progress; default: about a second's worth", "N"),
     Option("quick_compile", bool, False, "compile with fewer optimisations: sooner ready, slower: for short runs"),
     Option("save_every", float, 30.0, "seconds between checkpoints", "S"),
+    Option("data", int, None, "devices that share a member, where its --data-shards allow it", "N"),
     Option("sinks", str, "", "log to these too: tensorboard, wandb", "A,B"),
     Option("quiet", bool, False, "no progress and no table: print the run directory alone"),
     JSON,
+    Option("distributed", bool, False, "one of several processes that run this command; needs --out, on a shared disk"),
+    Option("coordinator", str, None, "where the first of them listens; SLURM, Open MPI and the like know", "HOST:PORT"),
+    Option("processes", int, None, "how many there are, likewise", "N"),
+    Option("process", int, None, "which this is, from 0, likewise", "I"),
 )
 """How to run, as opposed to what: none of these changes a number beyond the last bits."""
 
@@ -35,8 +41,36 @@ def runner_options(values: Values) -> dict[str, Any]:
     """
     sinks = tuple(name.strip() for name in values["sinks"].split(",") if name.strip())
     require_sinks(sinks, members=1)
-    names = ("devices", "group", "chunk", "quick_compile", "save_every")
+    names = ("devices", "group", "data", "chunk", "quick_compile", "save_every")
     return {name: values[name] for name in names} | {"sinks": sinks, "show": not values["quiet"]}
+
+
+def join_processes(words: Sequence[str]) -> None:
+    """Joins the other processes if the words say so. JAX must know of them before anything else is read.
+
+    Raises:
+        ConfigError: if they cannot be joined, or there is no directory that is theirs together.
+    """
+    if "--distributed" not in words:
+        return
+    from jaxrl_suite.cli.options import number
+    from jaxrl_suite.training import processes
+
+    typed = {name: typed_value(words, f"--{name}") for name in ("coordinator", "processes", "process", "out")}
+    if words[0] != "resume" and typed["out"] is None:
+        raise ConfigError("--distributed: needs --out, a directory that all processes see")
+    counts = [None if typed[n] is None else number(typed[n], int, f"--{n}") for n in ("processes", "process")]
+    processes.join(typed["coordinator"], *counts)
+
+
+def typed_value(words: Sequence[str], flag: str) -> str | None:
+    """What follows a flag, before the words are read in full; None where it is not there."""
+    found = None
+    for word, after in itertools.pairwise([*words, ""]):
+        name, equals, attached = word.partition("=")
+        if name == flag:
+            found = attached if equals else after
+    return found
 
 
 def use_cores(members: int | None = None) -> None:

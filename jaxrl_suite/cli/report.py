@@ -13,6 +13,7 @@ from jaxrl_suite.cli import common, tables
 from jaxrl_suite.cli.curves import named_curves
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.results import Estimate, aggregate, bootstrap_interval, learning_curves
+from jaxrl_suite.training import processes
 
 NO_VALUE = "–"
 
@@ -60,8 +61,10 @@ def few(items: Sequence[Any]) -> str:
 def report_run(run: Any, quiet: bool, as_json: bool, threshold: float | None = None) -> None:
     """Draws the learning curve and prints what a run came to. `run` is in a directory.
 
-    threshold: a final return; the seeds below it are counted.
+    threshold: a final return; the seeds below it are counted. Of several processes the first prints.
     """
+    if not processes.is_first():
+        return
     figure = _draw(run)
     if quiet:
         print(run.path)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,11 +124,7 @@ def _num_seeds(words: Sequence[str]) -> int | None:
 
     JAX must know its cores before an environment can be made, and the words read in full only after.
     """
-    text = _SEEDS.default
-    for word, after in itertools.pairwise([*words, ""]):
-        name, equals, attached = word.partition("=")
-        if name == "--seeds":
-            text = attached if equals else after
+    text = common.typed_value(words, "--seeds") or _SEEDS.default
     with contextlib.suppress(ConfigError):
         seeds = common.parse_seeds(text)
         return seeds if isinstance(seeds, int) else len(seeds)
@@ -171,7 +166,8 @@ def _checked(command: str, factory: Any, environment: tuple[Any, Any], config: A
     seeds = common.parse_seeds(values["seeds"])
     grid = _grid(agent.info, values) if command == "sweep" else None
     settings = 1 if grid is None else len(members.parse_grid(grid))
-    placement.make_plan(len(members.parse_seeds(seeds)) * settings, how["devices"], how["group"])
+    count = len(members.parse_seeds(seeds)) * settings
+    placement.make_plan(count, how["devices"], how["group"], agent.info.shards, how["data"])
     return Request(agent, environment, config, grid, seeds, budget, values["record_every"], how, values)
 
 

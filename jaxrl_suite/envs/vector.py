@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxrl_suite import shards
 from jaxrl_suite.agent import Environment
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.selection import select
@@ -141,12 +142,15 @@ def play(
 
 
 def episode_metrics(steps: VectorStep) -> dict[str, jax.Array]:
-    """Mean return and length of the episodes that ended within `steps` (NaN where none), and how many did."""
+    """Mean return and length of the episodes that ended within `steps` (NaN where none), and how many did.
+
+    Of all shards, where these are a part of them.
+    """
     done = steps.done
-    count = jnp.sum(done)
+    count = shards.total(jnp.sum(done))
     divisor = jnp.where(count > 0, count, jnp.nan)
     return {
-        "episode/return": jnp.sum(jnp.where(done, steps.episode_return, 0.0)) / divisor,
-        "episode/length": jnp.sum(jnp.where(done, steps.episode_length, 0)) / divisor,
+        "episode/return": shards.total(jnp.sum(jnp.where(done, steps.episode_return, 0.0))) / divisor,
+        "episode/length": shards.total(jnp.sum(jnp.where(done, steps.episode_length, 0))) / divisor,
         "episode/count": count,
     }

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jaxrl_suite import shards
+
 
 def clipped_surrogate(log_ratio: jax.Array, advantage: jax.Array, clip_eps: jax.Array | float) -> jax.Array:
     """-mean min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = exp(log_ratio) (Schulman et al. 2017, eq. 7)."""
@@ -26,6 +28,6 @@ def clipped_value_loss(
 
 
 def explained_variance(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """1 - Var[target - prediction] / Var[target]; NaN where the target is constant."""
-    variance = jnp.var(target)
-    return jnp.where(variance > 0, 1.0 - jnp.var(target - prediction) / jnp.where(variance > 0, variance, 1.0), jnp.nan)
+    """1 - Var[target - prediction] / Var[target], over all shards; NaN where the target is constant."""
+    variance, rest = shards.variance_of(target), shards.variance_of(target - prediction)
+    return jnp.where(variance > 0, 1.0 - rest / jnp.where(variance > 0, variance, 1.0), jnp.nan)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxrl_suite import shards
 from jaxrl_suite.agent import Metrics
 
 
@@ -24,12 +25,13 @@ def gradient_step(
     """step((params, opt_state), arguments) -> ((params, opt_state), diagnostics), as `lax.scan` wants it.
 
     Args:
-        loss: (params, *arguments) -> (loss, diagnostics). optimizer: without a learning rate of its own.
+        loss: (params, *arguments) -> (loss, diagnostics), means both, so that they can be averaged over shards.
+        optimizer: without a learning rate of its own.
     """
 
     def step(carry: tuple[Any, Any], arguments: Any) -> tuple[tuple[Any, Any], Metrics]:
         params, opt_state = carry
-        grads, diagnostics = jax.grad(loss, has_aux=True)(params, *arguments)
+        grads, diagnostics = shards.mean(jax.grad(loss, has_aux=True)(params, *arguments))
         updates, opt_state = optimizer.update(grads, opt_state)
         params = jax.tree.map(lambda p, u: p - learning_rate * u, params, updates)
         return (params, opt_state), diagnostics

@@ -10,6 +10,7 @@ import numpy as np
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.precision import precision
+from jaxrl_suite.training import processes
 from jaxrl_suite.training.members import EVALUATION
 from jaxrl_suite.training.placement import Plan, make_plan, over_members, pad, place, replicate
 
@@ -57,6 +58,8 @@ def evaluate(
         raise ConfigError(f"episodes = {episodes}: must be >= 1")
     if env is not None and env_params is None:
         raise ConfigError(f"env = {env.id}: must come with env_params")
+    if processes.count() > 1:
+        raise ConfigError("evaluate: must be called in one process")
     params = agent.info.env_params if env_params is None else env_params
     limit = time_limit(params) if max_steps is None else max_steps
     if limit < 1:

@@ -52,9 +52,12 @@ class HostProgram:
         # Stacked in NumPy, once a chunk: a JAX operation for each number of each step would cost more than the updates.
         rows = jax.device_get(rows)
         metrics = {name: np.array([[member[name] for member in row] for row in rows]) for name in rows[0][0]}
-        return ChunkResult(Carry(state, finished), metrics, self._has_nan(to_plain(state)))
+        return ChunkResult(Carry(state, finished), metrics, self._has_nan(to_plain(state)), finished)
 
     def to_host(self, carry: Carry) -> Carry:
+        return to_plain(carry)
+
+    def to_save(self, carry: Carry) -> Carry:
         return to_plain(carry)
 
     def from_host(self, host: Carry) -> Carry:

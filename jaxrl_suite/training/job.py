@@ -11,6 +11,7 @@ import numpy as np
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.results.store import RunStore
 from jaxrl_suite.training import members as member_axis
+from jaxrl_suite.training import processes
 from jaxrl_suite.training.checkpoints import Checkpoints
 from jaxrl_suite.training.members import Members
 from jaxrl_suite.training.options import Options
@@ -93,7 +94,8 @@ def create_store(job: Job, path: Any) -> RunStore:
         "diverged": [],
         **provenance(),
     }
-    return RunStore.create(path, manifest, config)
+    made = processes.first_does(lambda: RunStore.create(path, manifest, config))
+    return RunStore.open(path) if made is None else made
 
 
 def keep(job: Job, result: ChunkResult, count: int, spent: float, sinks: Sequence[Any] = ()) -> None:
@@ -106,6 +108,13 @@ def keep(job: Job, result: ChunkResult, count: int, spent: float, sinks: Sequenc
     if job.store is None:
         job.chunks.append(metrics)
         return
+    if processes.is_first():
+        _write(job, start, metrics, spent, sinks)
+
+
+def _write(job: Job, start: int, metrics: dict[str, np.ndarray], spent: float, sinks: Sequence[Any]) -> None:
+    assert job.store is not None
+    stop = job.done
     steps = job.agent.info.env_steps_per_update
     job.store.append(start, stop, metrics, steps, list(job.members.seeds), job.record_every)
     job.store.append_times({"start": start, "stop": stop, "seconds": spent, "time": now()})
@@ -132,7 +141,9 @@ def save_state(job: Job, status: str) -> None:
     """Writes a checkpoint and the manifest. A run in memory has none."""
     if job.store is None:
         return
-    checkpoints_of(job.store).save(job.done, job.program.to_host(job.carry))
+    checkpoints_of(job.store).save(job.done, job.program.to_save(job.carry))
+    if not processes.is_first():
+        return
     times = {"compile_seconds": job.compile_seconds, "run_seconds": job.run_seconds}
     diverged = [{"seed": d.seed, "setting": dict(d.setting), "update": d.update} for d in job.diverged]
     ended = {"ended": now()} if status != "running" else {}
@@ -142,6 +153,8 @@ def save_state(job: Job, status: str) -> None:
 def collect(job: Job, host: Carry | None) -> Run:
     """The run as it is now. host: the members as `Program.to_host` gives them, None where there is no state."""
     if job.store is not None:
+        # The first process may still be writing.
+        processes.all_of(0)
         metrics, updates = job.store.metrics(), job.store.updates() + 1
     else:
         names = job.chunks[0] if job.chunks else {}

@@ -4,16 +4,19 @@ import contextlib
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
-from jaxrl_suite.errors import Interrupted
+from jaxrl_suite.errors import Interrupted, MemoryExceededError
+from jaxrl_suite.training import processes
 from jaxrl_suite.training.interrupts import StopRequest, stop_requests
 from jaxrl_suite.training.job import Job, collect, keep, save_state
-from jaxrl_suite.training.planning import compile_to_fit
+from jaxrl_suite.training.planning import compile_to_fit, in_smaller_groups
 from jaxrl_suite.training.program import Carry, ChunkResult, Program
-from jaxrl_suite.training.progress import Progress
+from jaxrl_suite.training.progress import Progress, say
 from jaxrl_suite.training.run import Run
 
 
@@ -26,6 +29,8 @@ def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, once the run is saved (with a run directory only).
+        MemoryExceededError: if the members do not fit the memory one by one, or no longer after some chunks.
+        PeerLostError: if another of several processes has ended.
     """
     info = job.agent.info
     label = f"{info.name} {info.env_id} x {job.members.count}"
@@ -33,10 +38,11 @@ def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
     with contextlib.ExitStack() as stack:
         sinks = _open_sinks(job, stack)
         _compile(job, about)
-        job.carry = job.program.init() if host is None else job.program.from_host(host)
+        _within_memory(job, lambda: _begin(job, host), True)
         request = stack.enter_context(stop_requests()) if job.store else StopRequest()
-        progress = stack.enter_context(Progress(job.target, job.done, steps, job.options.show, label))
-        _loop(job, request, sinks, progress)
+        is_shown = job.options.show and processes.is_first()
+        progress = stack.enter_context(Progress(job.target, job.done, steps, is_shown, label))
+        _loop(job, host, request, sinks, progress)
         is_cut_off = bool(request) and job.done < job.target
         save_state(job, "interrupted" if is_cut_off else "finished")
         if is_cut_off:
@@ -45,7 +51,7 @@ def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
 
 
 def _open_sinks(job: Job, stack: contextlib.ExitStack) -> list[Any]:
-    if job.store is None or not job.options.sinks:
+    if job.store is None or not job.options.sinks or not processes.is_first():
         return []
     from jaxrl_suite.results.sinks import open_sinks
 
@@ -59,10 +65,14 @@ def _open_sinks(job: Job, stack: contextlib.ExitStack) -> list[Any]:
 
 def _compile(job: Job, about: dict[str, Any]) -> None:
     job.program, spent = compile_to_fit(job.agent, job.program)
+    _note_plan(job, spent, about)
+
+
+def _note_plan(job: Job, spent: float, about: dict[str, Any]) -> None:
     job.compile_seconds += spent
     job.plan = dict(job.program.plan._asdict()) if isinstance(job.program, Program) else {}
     job.bytes_needed = job.program.bytes_needed()
-    if job.store:
+    if job.store and processes.is_first():
         job.store.update_manifest(plan=job.plan, bytes_needed=job.bytes_needed, **about)
 
 
@@ -73,22 +83,65 @@ def _interrupted(job: Job, request: StopRequest) -> Interrupted:
     return error
 
 
-def _loop(job: Job, request: StopRequest, sinks: list[Any], progress: Progress) -> None:
+def _loop(job: Job, host: Carry | None, request: StopRequest, sinks: list[Any], progress: Progress) -> None:
     began = saved = time.monotonic()
     seconds_per_update, first = math.inf, job.done
-    while job.done < job.target and not request and not np.all(np.asarray(job.carry.finished)):
+    finished = np.zeros(1, bool) if host is None else np.asarray(host.finished)
+    while True:
         # Before a chunk, not after: the last one is saved by the caller.
-        if job.done > first and time.monotonic() - saved >= job.options.save_every:
+        is_time = job.done > first and time.monotonic() - saved >= job.options.save_every
+        wanted = _chunk_length(job, seconds_per_update, time.monotonic() - began)
+        count, is_time = _agreed(request, wanted, is_time)
+        if job.done >= job.target or request or finished.all():
+            return
+        if is_time:
             save_state(job, "running")
             saved = time.monotonic()
-        count = _chunk_length(job, seconds_per_update, time.monotonic() - began)
         started = time.perf_counter()
-        result = job.program.run(job.carry, job.done, job.done + count)
+        result = _within_memory(job, lambda: _chunk(job, host, job.done + count), job.done == first)  # noqa: B023
         spent = time.perf_counter() - started
-        seconds_per_update = spent / count
+        seconds_per_update, finished = spent / count, result.finished
         result, count = _until_all_finished(result, count, job.record_every)
         keep(job, result, count, spent, sinks)
         progress.advance(job.done, _current_return(result.metrics))
+
+
+def _agreed(request: StopRequest, count: int, is_time: bool) -> tuple[int, bool]:
+    """What the first of several processes has decided, for all; the wish to stop is anyone's."""
+    told = processes.all_of([count, is_time, request.signal_number])
+    request.signal_number = int(told[:, 2].max())
+    return int(told[0, 0]), bool(told[0, 1])
+
+
+def _begin(job: Job, host: Carry | None) -> None:
+    job.carry = job.program.init() if host is None else job.program.from_host(host)
+
+
+def _chunk(job: Job, host: Carry | None, stop: int) -> ChunkResult:
+    """Updates up to `stop`; of the members as they were at first, if a failed try has consumed them."""
+    if job.carry is None:
+        _begin(job, host)
+    carry, job.carry = job.carry, None
+    return job.program.run(carry, job.done, stop)
+
+
+def _within_memory[T](job: Job, action: Callable[[], T], can_begin_anew: bool) -> T:
+    """`action()`; where the memory does not suffice once more with half as many members at a time, and so on."""
+    while True:
+        try:
+            return action()
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            failure = error
+        group = job.program.plan.group if isinstance(job.program, Program) else 1
+        # Of several processes one alone cannot change the program.
+        if not can_begin_anew or group == 1 or processes.count() > 1:
+            less = f"with less than {group} members at a time (group)" if group > 1 else "smaller"
+            raise MemoryExceededError(f"out of memory at update {job.done}: must be {less}") from failure
+        job.program = in_smaller_groups(job.agent, job.program)
+        say(f"out of memory: once more in groups of {job.program.plan.group} members")
+        _note_plan(job, job.program.compile(), {})
 
 
 def _until_all_finished(result: ChunkResult, count: int, every: int) -> tuple[ChunkResult, int]:

@@ -14,6 +14,7 @@ class Options:
     Attributes:
         out: run directory; None keeps everything in memory.
         devices: how many to use (None: all that JAX shows). group: members batched together on a device (None: all).
+        data: devices that share a member, where its config has `data_shards` (None: those that would be idle).
         chunk: the most updates a chunk (None: as many as take about a second, later up to 20).
         quick_compile: compile with fewer optimisations, in about a third of the time, and run up to half as fast: for
             runs of seconds.
@@ -24,6 +25,7 @@ class Options:
     out: Path | None = None
     devices: int | None = None
     group: int | None = None
+    data: int | None = None
     chunk: int | None = None
     quick_compile: bool = False
     save_every: float = 30.0

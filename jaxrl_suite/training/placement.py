@@ -1,7 +1,9 @@
 """Where members run. The one module that knows of devices.
 
 Members are an axis: they are padded to a multiple of the devices, each device takes its share in groups, and no device
-talks to another. A group is batched (`vmap`); groups of one device run one after another.
+talks to another. A group is batched (`vmap`); groups of one device run one after another. An agent whose environments
+come in shards (`AgentInfo.shards`) may have a row of devices for each member, along the mesh's second axis; only these
+talk, as its update says. Devices are those of all processes that run together.
 """
 
 import math
@@ -15,6 +17,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.shards import DATA
+from jaxrl_suite.training import processes
 from jaxrl_suite.training.empty_arrays import emptied, filled
 
 MEMBER = PartitionSpec("member")
@@ -23,12 +27,18 @@ REPLICATED = PartitionSpec()
 
 class Plan(NamedTuple):
     """How members are executed. devices: how many; group: members batched on one; padded: members run in all;
-    quick_compile: as in `Options`."""
+    quick_compile: as in `Options`; data: devices that a member's shards are spread over."""
 
     devices: int
     group: int
     padded: int
     quick_compile: bool = False
+    data: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Along which members are spread."""
+        return self.devices // self.data
 
 
 def use_cores(count: int | None = None) -> None:
@@ -53,7 +63,7 @@ def use_cores(count: int | None = None) -> None:
 
 def notice_idle_cores(members: int) -> None:
     """Tells a library user once what `use_cores` would gain. The command line calls it itself."""
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or processes.count() > 1:
         return
     wanted, has = min(members, cores()), jax.local_device_count()
     if has == 1 < wanted:
@@ -70,27 +80,54 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_plan(members: int, devices: int | None = None, group: int | None = None) -> Plan:
-    """A plan for `members` members; by default on every local device that gets one, in one group a device.
+def make_plan(
+    members: int, devices: int | None = None, group: int | None = None, shards: int = 1, data: int | None = None
+) -> Plan:
+    """A plan for `members` members; by default on every device that gets one, in one group a device.
+
+    Several processes use all their devices, as each must take part.
+
+    Args:
+        shards: what an agent's environments are cut into. data: devices a member; by default as many as divide the
+            shards and would otherwise be idle.
 
     Raises:
-        ConfigError: if more devices are asked for than there are.
+        ConfigError: for devices, groups or shards that there cannot be.
     """
-    available = jax.local_device_count()
-    if devices is not None and not 1 <= devices <= available:
-        raise ConfigError(f"devices = {devices}: must be between 1 and {available}, the devices JAX shows")
-    devices = min(devices or available, members)
-    share = math.ceil(members / devices)
+    available, local = jax.device_count(), jax.local_device_count()
+    several = processes.count() > 1
+    if devices is not None and (not 1 <= devices <= available or (several and devices != available)):
+        allowed = f"{available}, all of {processes.count()} processes" if several else f"between 1 and {available}"
+        raise ConfigError(f"devices = {devices}: must be {allowed}, the devices JAX shows")
     if group is not None and group < 1:
         raise ConfigError(f"group = {group}: must be >= 1")
+    most = devices or available
+    data = _most_shards(members, most, local, shards) if data is None else _checked_data(data, most, local, shards)
+    rows = most // data if several else min(most // data, members)
+    share = math.ceil(members / rows)
     group = min(group or share, share)
-    return Plan(devices, group, devices * math.ceil(share / group) * group)
+    return Plan(rows * data, group, rows * math.ceil(share / group) * group, data=data)
+
+
+def _most_shards(members: int, devices: int, local: int, shards: int) -> int:
+    idle = max(1, devices // members)
+    return max(d for d in range(1, min(idle, shards) + 1) if shards % d == 0 and local % d == 0)
+
+
+def _checked_data(data: int, devices: int, local: int, shards: int) -> int:
+    if not 1 <= data <= devices or shards % data or local % data:
+        raise ConfigError(
+            f"data = {data}: must be between 1 and {devices}, the devices, and divide the agent's {shards} data_shards "
+            f"and the {local} devices of a process"
+        )
+    return data
 
 
 def mesh_of(plan: Plan) -> Mesh:
-    return jax.make_mesh(
-        (plan.devices,), ("member",), devices=jax.local_devices()[: plan.devices], axis_types=(AxisType.Auto,)
-    )
+    """The plan's devices as rows of one member's each, a process' rows together."""
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))[: plan.devices]
+    shape, names = (plan.rows, plan.data), (MEMBER[0], DATA)
+    return jax.make_mesh(shape, names, devices=devices, axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def pad(tree: Any, plan: Plan) -> Any:
@@ -106,37 +143,61 @@ def pad(tree: Any, plan: Plan) -> Any:
     return jax.tree.map(widen, tree)
 
 
-def place(tree: Any, plan: Plan) -> Any:
-    """Puts arrays [padded, ...] on the plan's devices, split along the leading axis."""
-    return jax.device_put(tree, NamedSharding(mesh_of(plan), MEMBER))
+def place(tree: Any, plan: Plan, specs: Any = MEMBER) -> Any:
+    """Puts arrays [padded, ...] on the plan's devices, split as `specs`, a prefix of the tree, says."""
+    mesh = mesh_of(plan)
+
+    def put(spec: PartitionSpec, part: Any) -> Any:
+        return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, spec)), part)
+
+    return jax.tree.map(put, specs, tree, is_leaf=lambda x: isinstance(x, PartitionSpec))
+
+
+def specs_of(split: Any) -> Any:
+    """How arrays [padded, ...] are split: members along rows, and where `split`, a prefix tree of bools, says so the
+    axis of shards behind them along the devices of a row."""
+    return jax.tree.map(lambda is_split: PartitionSpec(*MEMBER, DATA) if is_split else MEMBER, split) or MEMBER
 
 
 def replicate(tree: Any, plan: Plan) -> Any:
     """Puts arrays, whole, on each of the plan's devices."""
-    return jax.device_put(tree, NamedSharding(mesh_of(plan), REPLICATED))
+    return place(tree, plan, REPLICATED)
+
+
+def _put(x: Any, sharding: NamedSharding) -> Any:
+    if processes.count() == 1:
+        return jax.device_put(x, sharding)
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_put(jax.random.key_data(x), sharding))
+    # Every process has the whole on its host, and hands its devices what is theirs.
+    whole = np.asarray(x)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
 def over_members(
-    function: Callable[..., Any], plan: Plan, in_members: tuple[bool, ...], out_axes: Any
+    function: Callable[..., Any], plan: Plan, in_members: tuple[Any, ...], out_axes: tuple[Any, ...]
 ) -> Callable[..., Any]:
     """`function` on batches of members, spread over the plan's devices and groups.
 
     Args:
-        function: takes arguments whose leaves have a leading member axis where `in_members` says so.
-        out_axes: for each output, the position of its member axis.
+        function: takes arguments whose leaves have a leading member axis where `in_members` says so: False for none,
+            True for a split along it, or how exactly, a prefix tree of PartitionSpecs.
+        out_axes: for each output, the position of its member axis, or a prefix tree of PartitionSpecs with it first.
     """
-    out_specs = tuple(PartitionSpec(*(None,) * axis, "member") for axis in out_axes)
-    in_specs = tuple(MEMBER if flag else REPLICATED for flag in in_members)
+    in_specs = tuple({False: REPLICATED, True: MEMBER}[x] if isinstance(x, bool) else x for x in in_members)
+    positions = tuple(x if isinstance(x, int) else 0 for x in out_axes)
+    out_specs = tuple(PartitionSpec(*(None,) * x, *MEMBER) if isinstance(x, int) else x for x in out_axes)
+    has_members = tuple(x is not False for x in in_members)
 
     def on_devices(*arguments: Any) -> Any:
         shapes: list[Any] = []
 
         def on_device(*full: Any) -> Any:
             own = emptied(full, arguments)
-            if plan.padded == plan.devices * plan.group:
+            if plan.padded == plan.rows * plan.group:
                 outputs = function(*own)
             else:
-                outputs = _in_groups(function, plan.group, in_members, out_axes, own)
+                outputs = _in_groups(function, plan.group, has_members, positions, own)
             shapes[:] = [jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), outputs)]
             return filled(outputs)
 

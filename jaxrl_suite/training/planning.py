@@ -1,7 +1,8 @@
 """From members and options to a program that fits the memory."""
 
 from jaxrl_suite.agent import Agent
-from jaxrl_suite.training import placement
+from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.training import placement, processes
 from jaxrl_suite.training.host_program import HostProgram
 from jaxrl_suite.training.members import Members
 from jaxrl_suite.training.options import Options
@@ -21,8 +22,11 @@ def make_program(agent: Agent, members: Members, options: Options, record_every:
         ConfigError: for devices or groups there cannot be, or records that the program cannot sum up.
     """
     if agent.info.host_stepped:
+        if processes.count() > 1:
+            raise ConfigError(f"{agent.info.name}: is stepped on the host and cannot run in several processes")
         return HostProgram(agent.info, members, record_every)
-    plan = placement.make_plan(members.count, options.devices, options.group)
+    shards = agent.info.shards
+    plan = placement.make_plan(members.count, options.devices, options.group, shards, options.data)
     plan = plan._replace(quick_compile=options.quick_compile)
     return Program(agent.info, members, plan, record_every)
 
@@ -35,16 +39,24 @@ def compile_to_fit(agent: Agent, program: AnyProgram) -> tuple[AnyProgram, float
     """
     spent = program.compile()
     while isinstance(program, Program) and program.plan.group > 1:
-        needed, free = program.bytes_needed() * program.plan.devices, placement.free_bytes()
+        here = program.plan.devices // processes.count()
+        # The least of all processes' memory, for all must come to the same groups.
+        needed, free = program.bytes_needed() * here, processes.all_of(placement.free_bytes()).min()
         if needed <= MEMORY_SHARE * free:
             break
-        members, old = program.members, program.plan
-        plan = placement.make_plan(members.count, old.devices, old.group // 2)
-        plan = plan._replace(quick_compile=old.quick_compile)
-        say(f"{needed / 2**20:.0f} MiB would not fit the {free / 2**20:.0f} MiB free: groups of {plan.group} members")
-        program = Program(agent.info, members, plan, program.every)
+        smaller = in_smaller_groups(agent, program)
+        fit = f"{needed / 2**20:.0f} MiB would not fit the {free / 2**20:.0f} MiB free"
+        say(f"{fit}: groups of {smaller.plan.group} members")
+        program = smaller
         spent += program.compile()
     return program, spent
+
+
+def in_smaller_groups(agent: Agent, program: Program) -> Program:
+    """The same members with half as many batched together, not compiled."""
+    members, old = program.members, program.plan
+    plan = placement.make_plan(members.count, old.devices, old.group // 2, agent.info.shards, old.data)
+    return Program(agent.info, members, plan._replace(quick_compile=old.quick_compile), program.every)
 
 
 def plan_run(agent: Agent, members: Members, options: Options, record_every: int = 1) -> tuple[AnyProgram, float]:

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl_suite import recording
+from jaxrl_suite import recording, shards
 from jaxrl_suite.agent import AgentInfo
+from jaxrl_suite.training import processes
 from jaxrl_suite.training.members import Members, member_agent, split_hyper
-from jaxrl_suite.training.placement import Plan, over_members, pad, place
+from jaxrl_suite.training.placement import Plan, over_members, pad, place, replicate, specs_of
 
 CAPACITY = 256
 """Records that one call can return. Fixed, so that runs of any length share a program."""
@@ -37,11 +38,13 @@ class Carry(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """carry: after the chunk. metrics: [records, M, ...] arrays on the host. has_nan: bool [M], of the state."""
+    """carry: after the chunk. metrics: [records, M, ...] arrays on the host. has_nan: bool [M], of the state.
+    finished: bool [M], the carry's, on the host."""
 
     carry: Carry
     metrics: dict[str, np.ndarray]
     has_nan: np.ndarray
+    finished: np.ndarray
 
 
 class Program:
@@ -55,8 +58,8 @@ class Program:
     def __init__(self, info: AgentInfo, members: Members, plan: Plan, every: int = 1, capacity: int = CAPACITY):
         self.members, self.plan, self.every, self.capacity = members, plan, every, capacity
         self._spec = _Specification(info, members, plan, every, capacity)
-        swept, self._fixed = split_hyper(members)
-        self._swept = place(pad(swept, plan), plan)
+        swept, fixed = split_hyper(members)
+        self._swept, self._fixed = place(pad(swept, plan), plan), replicate(fixed, plan)
         self._keys = place(pad(members.keys(), plan), plan)
         self._functions: Any = None
 
@@ -81,16 +84,21 @@ class Program:
         """Updates `start` (a multiple of `every`) to `stop` of all members. `carry` is consumed."""
         carry, metrics, has_nan = self._compiled()[1](*self._arguments(), carry, np.int32(start), np.int32(stop))
         records, count = -(-(stop - start) // self.every), self.members.count
-        metrics = {name: np.asarray(value)[:records, :count] for name, value in metrics.items()}
-        return ChunkResult(carry, metrics, np.asarray(has_nan)[:count])
+        metrics, has_nan, finished = processes.gathered((metrics, has_nan, carry.finished))
+        metrics = {name: value[:records, :count] for name, value in metrics.items()}
+        return ChunkResult(carry, metrics, has_nan[:count], finished[:count])
 
     def to_host(self, carry: Carry) -> Carry:
         """NumPy copies of the members without padding; typed keys become their data."""
-        return jax.tree.map(lambda x: x[: self.members.count], to_plain(carry))
+        return jax.tree.map(lambda x: x[: self.members.count], processes.gathered(to_data(carry)))
+
+    def to_save(self, carry: Carry) -> Carry:
+        """As `to_host`; with several processes arrays that stay where they are, padding included."""
+        return self.to_host(carry) if processes.count() == 1 else to_data(carry)
 
     def from_host(self, host: Carry) -> Carry:
         """The inverse of `to_host`."""
-        return place(pad(self.typed(host), self.plan), self.plan)
+        return place(pad(self.typed(host), self.plan), self.plan, self._spec.carry_specs())
 
     def typed(self, host: Carry) -> Carry:
         """`to_host`'s result with typed keys again, not yet padded or placed."""
@@ -123,6 +131,10 @@ class _Specification(NamedTuple):
     plan: Plan
     every: int
     capacity: int
+
+    def carry_specs(self) -> Carry:
+        """How the carry is split over devices."""
+        return Carry(specs_of(self.info.split), specs_of(None))
 
     def signature(self) -> Any:
         """What decides the machine code: equal signatures are the same program."""
@@ -165,7 +177,12 @@ def _is_key(x: Any) -> bool:
 
 def to_plain(tree: Any) -> Any:
     """NumPy copies of all leaves; typed keys become their data."""
-    return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if _is_key(x) else x), tree)
+    return jax.tree.map(np.asarray, to_data(tree))
+
+
+def to_data(tree: Any) -> Any:
+    """Typed keys become their data."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
 def to_typed(plain: Any, like: Any) -> Any:
@@ -220,8 +237,9 @@ def _functions(spec: _Specification) -> tuple[Any, Any]:
         _, carry, buffers = jax.lax.while_loop(lambda loop: loop[0] < stop, lot, (start, carry, buffers))
         return carry, recording.finish(buffers), _has_nan(carry.state)
 
-    spread_init = over_members(init, plan, (True, False, True), (0,))
-    spread_chunk = over_members(chunk, plan, (True, False, True, True, False, False), (0, 1, 0))
+    carried = spec.carry_specs()
+    spread_init = over_members(init, plan, (True, False, True), (carried,))
+    spread_chunk = over_members(chunk, plan, (True, False, True, carried, False, False), (carried, 1, 0))
     return spread_init, spread_chunk
 
 
@@ -251,4 +269,4 @@ def _has_nan(state: Any) -> jax.Array:
     floats = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     count = jax.tree.leaves(state)[0].shape[0]
     flags = [jnp.any(jnp.isnan(x).reshape(count, -1), axis=1) for x in floats]
-    return functools.reduce(jnp.logical_or, flags, jnp.zeros(count, bool))
+    return shards.any_true(functools.reduce(jnp.logical_or, flags, jnp.zeros(count, bool)))

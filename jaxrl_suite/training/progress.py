@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+from jaxrl_suite.training import processes
+
 LINE_SECONDS = 10.0
 STALL_SECONDS = 300.0
 
@@ -95,7 +97,9 @@ def _say_stalled(label: str, done: int) -> None:
 
 
 def say(text: str) -> None:
-    """A line to whoever watches, on stderr: stdout is for results."""
+    """A line to whoever watches, on stderr: stdout is for results. Of several processes only the first talks."""
+    if not processes.is_first():
+        return
     print(text, file=sys.stderr, flush=True)
 
 

@@ -47,16 +47,17 @@ def _git(root: Path, *words: str) -> str:
 
 
 def device() -> dict[str, Any]:
-    """Backend, kind and number of devices, processor and cores."""
+    """Backend, kind and number of devices, processor and cores of this machine, and number of processes."""
     import jax
 
-    devices = jax.local_devices()
+    devices = jax.devices()
     return {
         "backend": jax.default_backend(),
         "kind": devices[0].device_kind,
         "count": len(devices),
         "processor": processor(),
         "cores": os.cpu_count(),
+        "processes": jax.process_count(),
     }
 
 

@@ -1,7 +1,8 @@
 """The runner: trains all members, in chunks of compiled work, and keeps what they leave safe."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from jaxrl_suite.errors import ConfigError, RunDirectoryError
 from jaxrl_suite.precision import precision
 from jaxrl_suite.results.store import RunStore
 from jaxrl_suite.training import members as member_axis
-from jaxrl_suite.training import placement
+from jaxrl_suite.training import placement, processes
+from jaxrl_suite.training.checkpoints import Checkpoints
 from jaxrl_suite.training.job import Job, checkpoints_of, collect, create_store
 from jaxrl_suite.training.loop import execute
 from jaxrl_suite.training.members import Members
@@ -116,8 +118,16 @@ def _begin(
     if options.out is None:
         return execute(job)
     job.store = create_store(job, options.out)
-    with job.store.lock():
+    with _held(job.store):
         return execute(job)
+
+
+@contextlib.contextmanager
+def _held(store: RunStore) -> Generator[None]:
+    """The run's lock, which of several processes the first holds for all."""
+    with contextlib.ExitStack() as stack:
+        processes.first_does(lambda: stack.enter_context(store.lock()))
+        yield
 
 
 def _require_sinks(options: Options, members: Members) -> None:
@@ -158,7 +168,7 @@ def resume(
     asked = Options(out=Path(path), **options)
     asked.check()
     store = RunStore.open(path)
-    with store.lock():
+    with _held(store):
         _report_changes(store, allow_changes)
         agent = agent_of(store, agent)
         with precision(agent.info.precision):
@@ -183,12 +193,13 @@ def _planned(options: Options, manifest: dict[str, Any]) -> Options:
     plan = manifest.get("plan") or {}
     # Other machine code would differ in the last bits.
     options = dataclasses.replace(options, quick_compile=plan.get("quick_compile", False))
-    if options.devices is not None or options.group is not None or not plan:
+    if any(x is not None for x in (options.devices, options.group, options.data)) or not plan:
         return options
-    if plan["devices"] > jax.local_device_count():
-        say(f"begun on {plan['devices']} devices, {jax.local_device_count()} here: the last bits may differ")
+    here = jax.device_count()
+    if plan["devices"] > here or (processes.count() > 1 and plan["devices"] != here):
+        say(f"begun on {plan['devices']} devices, {here} here: the last bits may differ")
         return options
-    return dataclasses.replace(options, devices=plan["devices"], group=plan["group"])
+    return dataclasses.replace(options, devices=plan["devices"], group=plan["group"], data=plan.get("data", 1))
 
 
 def _restore(job: Job, store: RunStore) -> Carry | None:
@@ -196,14 +207,18 @@ def _restore(job: Job, store: RunStore) -> Carry | None:
     checkpoints = checkpoints_of(store)
     if not checkpoints.updates():
         say("no checkpoint was written yet: starting from update 0")
-        store.truncate(0)
+        processes.first_does(lambda: store.truncate(0))
         return None
     job.done, host, damaged = checkpoints.restore(job.program.template())
     for update in damaged:
         say(f"the checkpoint at update {update} is damaged: using the one at update {job.done}")
-    checkpoints.remove_after(job.done)
-    store.truncate(job.done)
+    processes.first_does(lambda: _forget_after(job.done, checkpoints, store))
     return host
+
+
+def _forget_after(update: int, checkpoints: Checkpoints, store: RunStore) -> None:
+    checkpoints.remove_after(update)
+    store.truncate(update)
 
 
 def _report_changes(store: RunStore, allow_changes: bool) -> None:

@@ -99,7 +99,7 @@ def test_flipped_bits_are_noticed(tmp_path):
     checkpoints, tree = Checkpoints(tmp_path), {"x": np.arange(4.0)}
     checkpoints.save(1, tree)
     checkpoints.save(2, {"x": np.arange(4.0) + 1})
-    checkpoints._write_digest(2, "0" * 64)
+    checkpoints._write_digests(2, [(0, 4, "0" * 64)])
     update, restored, damaged = checkpoints.restore({"x": np.zeros(4)})
     assert (update, damaged) == (1, [2])
     np.testing.assert_array_equal(restored["x"], tree["x"])
@@ -119,10 +119,10 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path, monkeypatch):
     jrl.train(agent, seeds=2, updates=20, out=tmp_path / "run")
     with monkeypatch.context() as patch:
 
-        def no_space(self, update, digest):
+        def no_space(self, update, digests):
             raise OSError(28, "No space left on device")
 
-        patch.setattr(Checkpoints, "_write_digest", no_space)
+        patch.setattr(Checkpoints, "_write_digests", no_space)
         with pytest.raises(CheckpointError, match=r"No space left on device.*update 20 is safe: free space") as caught:
             jrl.resume(tmp_path / "run", agent, updates=60, chunk=10, save_every=0.0)
         assert "\n" not in str(caught.value)

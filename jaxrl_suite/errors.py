@@ -35,6 +35,10 @@ class RunDirectoryError(JaxrlError):
     exit_code = 3
 
 
+class RunInUseError(RunDirectoryError):
+    """A run directory that another process, or this one, is writing."""
+
+
 class CheckpointError(JaxrlError):
     """No checkpoint that can be trusted, or one that could not be written."""
 
@@ -57,3 +61,9 @@ class PeerLostError(JaxrlError):
     """One of several processes that run together has ended; the others cannot go on."""
 
     exit_code = 6
+
+
+class CellsFailedError(JaxrlError):
+    """Some runs of a list failed; the others are finished."""
+
+    exit_code = 7

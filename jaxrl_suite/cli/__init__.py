@@ -16,6 +16,7 @@ from jaxrl_suite.errors import JaxrlError, UnknownNameError
 COMMANDS = {
     "train": ("train:train", "AGENT ENV", "train an agent on many seeds at once"),
     "sweep": ("train:sweep", "AGENT ENV", "train many settings on many seeds, all in one program"),
+    "work": ("work:work", "LIST.toml", "make the runs of a list, by one worker or many"),
     "resume": ("resume:resume", "RUN", "go on with a run that was cut off, or beyond its end"),
     "eval": ("evaluate:evaluate", "RUN", "play whole episodes with what a run has learned"),
     "list": ("inspect:show", "agents|envs|experiments|runs", "what there is"),

@@ -33,11 +33,18 @@ _WHAT = (
 _GRID = Option(
     "grid", str, (), "values of a float setting or of an environment parameter (env.NAME)", "NAME=A,B", repeat=True
 )
+_HALVING = Option(
+    "halving",
+    int,
+    None,
+    "successive halving: of the settings one in K goes on with K times as many updates, and so on to the last",
+    "K",
+)
 
 
 @dataclasses.dataclass
 class Request:
-    """What to train and how. grid: None for a plain run."""
+    """What to train and how. grid: None for a plain run; halving: None to train all of it to the end."""
 
     agent: Any
     environment: tuple[Any, Any]
@@ -48,6 +55,7 @@ class Request:
     record_every: int
     how: dict[str, Any]
     values: Values
+    halving: int | None = None
 
 
 def train(words: Sequence[str]) -> None:
@@ -69,8 +77,17 @@ def _run(command: str, words: Sequence[str]) -> None:
     from jaxrl_suite.cli.report import report_run
 
     with common.run_directory(values["out"], info.name, info.env_id) as out:
-        run = _train(request, out)
-    report_run(run, values["quiet"], values["json"], values["below"])
+        runs = _halved(request, out) if request.halving is not None else [_train(request, out)]
+    for run in runs:
+        report_run(run, values["quiet"], values["json"], values["below"])
+
+
+def _halved(request: Request, out: Any) -> list[Any]:
+    from jaxrl_suite.training import successive_halving
+
+    how = {"keep_one_in": request.halving, "updates": request.budget["updates"], **request.how, "out": out}
+    factory, grid = request.agent.info.factory, request.grid or {}
+    return successive_halving(factory, request.environment, request.config, grid, request.seeds, **how)
 
 
 def _train(request: Request, out: Any) -> Any:
@@ -94,7 +111,7 @@ def _read(command: str, words: Sequence[str]) -> Request:
     fields = config_options(config_class)
     parameters = [] if env_id is None else env_options(env_id, make(env_id)[1])
     name, prog = factory.agent_name, f"jaxrl {command} {factory.agent_name} {env_id or 'ENV'}"
-    what = (*_WHAT, _GRID) if command == "sweep" else _WHAT
+    what = (*_WHAT, _GRID, _HALVING) if command == "sweep" else _WHAT
     groups = [Group("What to run, and how.", (*what, *common.HOW)), Group(f"Settings of {name}.", fields)]
     groups += [Group(f"Parameters of {env_id}.", parameters, "env.")] if parameters else []
     values = parse(prog, _description(command, name, env_id), groups, rest)
@@ -110,7 +127,7 @@ def _subject(command: str, words: Sequence[str]) -> tuple[Any, str | None, list[
     """(factory, environment id, the other words). The first two words are AGENT and ENV; ENV may wait for --help."""
     if not words or words[0].startswith("-"):
         if any(word in ("-h", "--help") for word in words):
-            what = (*_WHAT, _GRID) if command == "sweep" else _WHAT
+            what = (*_WHAT, _GRID, _HALVING) if command == "sweep" else _WHAT
             parse(f"jaxrl {command} AGENT ENV", _description(command), [Group("", (*what, *common.HOW))], words)
         got = f", got {words[0]!r}" if words else ""
         raise ConfigError(f"AGENT: must come first, as in `jaxrl {command} ppo CartPole-v1`{got}")
@@ -168,7 +185,22 @@ def _checked(command: str, factory: Any, environment: tuple[Any, Any], config: A
     settings = 1 if grid is None else len(members.parse_grid(grid))
     count = len(members.parse_seeds(seeds)) * settings
     placement.make_plan(count, how["devices"], how["group"], agent.info.shards, how["data"])
-    return Request(agent, environment, config, grid, seeds, budget, values["record_every"], how, values)
+    halving = values["halving"] if command == "sweep" else None
+    if halving is not None:
+        _check_halving(halving, settings, target, values)
+    return Request(agent, environment, config, grid, seeds, budget, values["record_every"], how, values, halving)
+
+
+def _check_halving(halving: int, settings: int, target: int, values: Values) -> None:
+    from jaxrl_suite.training import processes
+    from jaxrl_suite.training.halving import rungs
+
+    for name in ("record_every", "extend", "dry_run"):
+        if name in values.given:
+            raise ConfigError(f"--halving, {flag_of(name)}: give one of them")
+    if processes.count() > 1:
+        raise ConfigError("--halving: must run in one process")
+    rungs(settings, target, halving)
 
 
 def _grid(info: Any, values: Values) -> dict[str, list[float]]:

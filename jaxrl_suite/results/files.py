@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrl_suite.errors import ConfigError, RunDirectoryError
+from jaxrl_suite.errors import ConfigError, RunDirectoryError, RunInUseError
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -111,7 +111,7 @@ def exclusive(file: Path, run: Path) -> Generator[None]:
     """Holds the run's lock. The operating system releases it when the process ends, however it ends.
 
     Raises:
-        RunDirectoryError: another holder has it, in this process or another; names the process and the machine.
+        RunInUseError: another holder has it, in this process or another; names the process and the machine.
     """
     with saving(file, run):
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -119,7 +119,7 @@ def exclusive(file: Path, run: Path) -> Generator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunDirectoryError(f"{run} is in use by {_shown(lock_holder(file))}") from None
+            raise RunInUseError(f"{run} is in use by {_shown(lock_holder(file))}") from None
         except OSError as error:
             raise RunDirectoryError(f"cannot lock {file}: {error.strerror}") from error
         with saving(file, run):

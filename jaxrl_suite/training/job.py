@@ -28,7 +28,7 @@ class Job:
     """A run in progress.
 
     Attributes:
-        target: updates to run. done: updates run.
+        target: updates to run. done: updates run. first: those that were run before and are recorded elsewhere.
         program: of all members; compiled once the job is executed. carry: None until then.
         store: the run directory, None for a run in memory. chunks: the metrics of a run in memory,
             [record, setting, seed, ...] each.
@@ -45,6 +45,7 @@ class Job:
     store: RunStore | None = None
     carry: Any = None
     done: int = 0
+    first: int = 0
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     plan: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -159,7 +160,7 @@ def collect(job: Job, host: Carry | None) -> Run:
     else:
         names = job.chunks[0] if job.chunks else {}
         metrics = {name: np.moveaxis(np.concatenate([c[name] for c in job.chunks]), 0, 2) for name in names}
-        updates = _record_updates(job.done, job.record_every)
+        updates = _record_updates(job.first, job.done, job.record_every)
     state = None if host is None else job.program.typed(host).state
     if job.is_sweep:
         state = jax.tree.map(lambda x: x.reshape(*job.axes, *x.shape[1:]), state)
@@ -181,6 +182,6 @@ def collect(job: Job, host: Carry | None) -> Run:
     )
 
 
-def _record_updates(done: int, every: int) -> np.ndarray:
-    ends = np.arange(every, done + every, every, dtype=np.int64)
+def _record_updates(first: int, done: int, every: int) -> np.ndarray:
+    ends = np.arange(first + every, done + every, every, dtype=np.int64)
     return np.minimum(ends, done)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxrl_suite import recording, shards
 from jaxrl_suite.agent import AgentInfo
 from jaxrl_suite.training import processes
+from jaxrl_suite.training.compile_cache import keep_compiled
 from jaxrl_suite.training.members import Members, member_agent, split_hyper
 from jaxrl_suite.training.placement import Plan, over_members, pad, place, replicate, specs_of
 
@@ -65,6 +66,7 @@ class Program:
 
     def compile(self) -> float:
         """Compiles, unless an equal program was before; returns the seconds it took."""
+        keep_compiled()
         started = time.perf_counter()
         self._functions = _compiled(self._spec, self._arguments())
         return time.perf_counter() - started

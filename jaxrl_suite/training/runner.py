@@ -118,12 +118,12 @@ def _begin(
     if options.out is None:
         return execute(job)
     job.store = create_store(job, options.out)
-    with _held(job.store):
+    with held(job.store):
         return execute(job)
 
 
 @contextlib.contextmanager
-def _held(store: RunStore) -> Generator[None]:
+def held(store: RunStore) -> Generator[None]:
     """The run's lock, which of several processes the first holds for all."""
     with contextlib.ExitStack() as stack:
         processes.first_does(lambda: stack.enter_context(store.lock()))
@@ -168,7 +168,7 @@ def resume(
     asked = Options(out=Path(path), **options)
     asked.check()
     store = RunStore.open(path)
-    with _held(store):
+    with held(store):
         _report_changes(store, allow_changes)
         agent = agent_of(store, agent)
         with precision(agent.info.precision):
@@ -182,6 +182,9 @@ def _go_on(job: Job, store: RunStore) -> Run:
     _require_sinks(job.options, job.members)
     host = _restore(job, store)
     if job.done >= job.target:
+        if store.manifest["status"] != "finished" and processes.is_first():
+            # Killed after the last checkpoint and before it was said.
+            store.update_manifest(status="finished", updates_done=job.done)
         return collect(job, host)
     placement.notice_idle_cores(job.members.count)
     resumed = [*store.manifest.get("resumed", []), job.done]

@@ -65,6 +65,15 @@ def open_job(store: RunStore, agent: Agent, options: Options) -> Job:
     )
 
 
+def carry_of(run: Run) -> Carry:
+    """The members of a run at its end, on one axis."""
+    leading = 1 if run.settings is None else 2
+    count = len(run.seeds) * len(run.settings or ({},))
+    never = np.zeros((count, 1), bool)
+    finished = np.reshape(run.metrics["finished"], (count, -1)) if "finished" in run.metrics else never
+    return Carry(jax.tree.map(lambda x: x.reshape(count, *x.shape[leading:]), run.state), finished[:, -1])
+
+
 def save(run: Run, path: Path) -> Path:
     """Writes a finished run to a new directory; see `Run.save`."""
     with precision(run.agent.info.precision):
@@ -83,10 +92,6 @@ def _save(run: Run, path: Path) -> Path:
     with store.lock():
         rows = {name: np.moveaxis(v if is_sweep else v[None], 2, 0) for name, v in run.metrics.items()}
         store.append(0, done, rows, run.agent.info.env_steps_per_update, list(members.seeds), every)
-        leading = 2 if is_sweep else 1
-        never = np.zeros((members.count, 1), bool)
-        finished = np.reshape(run.metrics["finished"], (members.count, -1)) if "finished" in run.metrics else never
-        state = jax.tree.map(lambda x: x.reshape(members.count, *x.shape[leading:]), run.state)
-        job.carry = Carry(state, finished[:, -1])
+        job.carry = carry_of(run)
         save_state(job, "finished")
     return store.path

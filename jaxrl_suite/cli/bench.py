@@ -22,6 +22,7 @@ BENCHMARKS = {
     "worst-case": "worst_case_speed",
     "physics": "physics_speed",
     "qarl": "qarl_speed",
+    "faults": "faults",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -59,8 +59,8 @@ def join_processes(words: Sequence[str]) -> None:
     typed = {name: typed_value(words, f"--{name}") for name in ("coordinator", "processes", "process", "out")}
     if words[0] != "resume" and typed["out"] is None:
         raise ConfigError("--distributed: needs --out, a directory that all processes see")
-    counts = [None if typed[n] is None else number(typed[n], int, f"--{n}") for n in ("processes", "process")]
-    processes.join(typed["coordinator"], *counts)
+    counts = {name: number(text, int, f"--{name}") for name in ("processes", "process") if (text := typed[name])}
+    processes.join(typed["coordinator"], counts.get("processes"), counts.get("process"))
 
 
 def typed_value(words: Sequence[str], flag: str) -> str | None:

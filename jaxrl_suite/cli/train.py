@@ -85,7 +85,12 @@ def _run(command: str, words: Sequence[str]) -> None:
 def _halved(request: Request, out: Any) -> list[Any]:
     from jaxrl_suite.training import successive_halving
 
-    how = {"keep_one_in": request.halving, "updates": request.budget["updates"], **request.how, "out": out}
+    how: dict[str, Any] = {
+        "keep_one_in": request.halving,
+        "updates": request.budget["updates"],
+        **request.how,
+        "out": out,
+    }
     factory, grid = request.agent.info.factory, request.grid or {}
     return successive_halving(factory, request.environment, request.config, grid, request.seeds, **how)
 

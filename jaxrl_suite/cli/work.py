@@ -90,7 +90,7 @@ def cells_of(entry: Mapping[str, Any]) -> list[Any]:
 
     found = []
     for agent, env_id in itertools.product(_several(entry["agent"]), _several(entry["env"])):
-        factory = agent_named(agent)
+        factory: Any = agent_named(agent)
         configs = _choices(entry.get("config", {}), _lists(factory.config_class))
         params = _choices(entry.get("params", {}), ())
         varied = [name for name, values in (configs | params).items() if len(values) > 1]

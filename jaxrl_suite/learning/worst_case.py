@@ -4,7 +4,6 @@ A whole population is one batched roll-out. All candidates share their random nu
 step, so that equal parameters give equal returns, and differences are the parameters' doing.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -117,9 +116,11 @@ def worst_in(
     return worst
 
 
-@functools.cache
 def cma_strategy(population: int, dimensions: int) -> Any:
-    """evosax's CMA-ES over so many dimensions. It minimises."""
+    """evosax's CMA-ES over so many dimensions. It minimises.
+
+    Made anew each time: its constants belong to the devices of the program that is being traced.
+    """
     from evosax.algorithms import CMA_ES
 
     with jax.ensure_compile_time_eval():

@@ -16,7 +16,7 @@ from jaxrl_suite.training.checkpoints import Checkpoints
 from jaxrl_suite.training.members import Members
 from jaxrl_suite.training.options import Options
 from jaxrl_suite.training.planning import AnyProgram
-from jaxrl_suite.training.program import Carry, ChunkResult
+from jaxrl_suite.training.program import Carry, ChunkResult, Program
 from jaxrl_suite.training.progress import say
 from jaxrl_suite.training.provenance import provenance
 from jaxrl_suite.training.rebuild import describe, digest
@@ -71,6 +71,11 @@ def members_of(agent: Agent, seeds: Sequence[int], settings: Sequence[Mapping[st
     return member_axis.swept(agent.info, tuple(dict(s) for s in settings), tuple(seeds))
 
 
+def plan_of(program: AnyProgram) -> dict[str, Any]:
+    """How the members are executed, for the manifest; empty for those that are stepped on the host."""
+    return dict(program.plan._asdict()) if isinstance(program, Program) else {}
+
+
 def checkpoints_of(store: RunStore) -> Checkpoints:
     """The checkpoints in a run directory; there may be none."""
     return Checkpoints(store.path / "checkpoints")
@@ -89,6 +94,8 @@ def create_store(job: Job, path: Any) -> RunStore:
         "total_updates": job.target,
         "record_every": job.record_every,
         "config_digest": digest(config),
+        # A run that is killed while it compiles goes on as it was begun, too.
+        "plan": plan_of(job.program),
         "status": "running",
         "updates_done": 0,
         "started": now(),

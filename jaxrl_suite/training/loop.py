@@ -13,7 +13,7 @@ import numpy as np
 from jaxrl_suite.errors import Interrupted, MemoryExceededError
 from jaxrl_suite.training import processes
 from jaxrl_suite.training.interrupts import StopRequest, stop_requests
-from jaxrl_suite.training.job import Job, collect, keep, save_state
+from jaxrl_suite.training.job import Job, collect, keep, plan_of, save_state
 from jaxrl_suite.training.planning import compile_to_fit, in_smaller_groups
 from jaxrl_suite.training.program import Carry, ChunkResult, Program
 from jaxrl_suite.training.progress import Progress, say
@@ -70,7 +70,7 @@ def _compile(job: Job, about: dict[str, Any]) -> None:
 
 def _note_plan(job: Job, spent: float, about: dict[str, Any]) -> None:
     job.compile_seconds += spent
-    job.plan = dict(job.program.plan._asdict()) if isinstance(job.program, Program) else {}
+    job.plan = plan_of(job.program)
     job.bytes_needed = job.program.bytes_needed()
     if job.store and processes.is_first():
         job.store.update_manifest(plan=job.plan, bytes_needed=job.bytes_needed, **about)
@@ -121,7 +121,8 @@ def _chunk(job: Job, host: Carry | None, stop: int) -> ChunkResult:
     """Updates up to `stop`; of the members as they were at first, if a failed try has consumed them."""
     if job.carry is None:
         _begin(job, host)
-    carry, job.carry = job.carry, None
+    carry: Any = job.carry
+    job.carry = None
     return job.program.run(carry, job.done, stop)
 
 
@@ -134,14 +135,15 @@ def _within_memory[T](job: Job, action: Callable[[], T], can_begin_anew: bool) -
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             failure = error
-        group = job.program.plan.group if isinstance(job.program, Program) else 1
+        program = job.program
+        group = program.plan.group if isinstance(program, Program) else 1
         # Of several processes one alone cannot change the program.
-        if not can_begin_anew or group == 1 or processes.count() > 1:
+        if not can_begin_anew or not isinstance(program, Program) or group == 1 or processes.count() > 1:
             less = f"with less than {group} members at a time (group)" if group > 1 else "smaller"
             raise MemoryExceededError(f"out of memory at update {job.done}: must be {less}") from failure
-        job.program = in_smaller_groups(job.agent, job.program)
-        say(f"out of memory: once more in groups of {job.program.plan.group} members")
-        _note_plan(job, job.program.compile(), {})
+        job.program = program = in_smaller_groups(job.agent, program)
+        say(f"out of memory: once more in groups of {program.plan.group} members")
+        _note_plan(job, program.compile(), {})
 
 
 def _until_all_finished(result: ChunkResult, count: int, every: int) -> tuple[ChunkResult, int]:

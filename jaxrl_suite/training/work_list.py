@@ -122,7 +122,7 @@ def _turn(cell: Cell, path: Path, options: dict[str, Any]) -> str:
 
 
 def _begin(cell: Cell, path: Path, options: dict[str, Any]) -> str:
-    how = {"updates": cell.updates, "out": path, **options}
+    how: dict[str, Any] = {"updates": cell.updates, "out": path, **options}
     info = cell.agent.info
     try:
         if cell.grid is None:

@@ -23,6 +23,8 @@ BENCHMARKS = {
     "physics": "physics_speed",
     "qarl": "qarl_speed",
     "faults": "faults",
+    "scaling": "scaling",
+    "compile": "compile_seconds",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

@@ -77,6 +77,13 @@ class Program:
         sizes = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes + analysis.output_size_in_bytes
         return int(sizes - analysis.alias_size_in_bytes)
 
+    def operations(self) -> int:
+        """Operations of a chunk as the compiler gets it: what its time grows with, the same on every machine."""
+        init, chunk = _functions(self._spec)
+        carry, index = jax.eval_shape(init, *self._arguments())[0], jax.ShapeDtypeStruct((), np.int32)
+        text = jax.jit(chunk).lower(*self._arguments(), carry, index, index).as_text()
+        return sum(" = " in line for line in text.splitlines())
+
     def init(self) -> Carry:
         """Every member's first state."""
         (carry,) = self._compiled()[0](*self._arguments())

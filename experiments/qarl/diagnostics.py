@@ -1,5 +1,6 @@
 """What moves QARL's outcome on a task: the force limit, the curriculum, and the budget."""
 
+import copy
 import dataclasses
 import functools
 from pathlib import Path
@@ -73,9 +74,11 @@ def in_setting(measure: Any, index: int, scale: str, run: Any) -> np.ndarray:
 
 def at_setting(index: int, run: Any) -> Any:
     """The run of one setting of a sweep."""
-    metrics = {name: values[index] for name, values in run.metrics.items()}
-    state = jax.tree.map(lambda x: x[index], run.state)
-    return dataclasses.replace(run, path=f"{run.path}-{index}", state=state, metrics=metrics)
+    one = copy.copy(run)
+    one.path = f"{run.path}-{index}"
+    one.state = jax.tree.map(lambda x: x[index], run.state)
+    one.metrics = {name: values[index] for name, values in run.metrics.items()}
+    return one
 
 
 def curricula(task: str, scale: str) -> Item | None:

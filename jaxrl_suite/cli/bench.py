@@ -25,6 +25,7 @@ BENCHMARKS = {
     "faults": "faults",
     "scaling": "scaling",
     "compile": "compile_seconds",
+    "big-sweep": "big_sweep",
 }
 """By name: the file in benchmarks/, whose `main(words)` returns the exit status."""
 

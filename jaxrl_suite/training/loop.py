@@ -47,7 +47,9 @@ def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
         save_state(job, "interrupted" if is_cut_off else "finished")
         if is_cut_off:
             raise _interrupted(job, request)
-    return collect(job, job.program.to_host(job.carry))
+    # Of a run of several processes that has a directory nobody needs to hold all members' states.
+    is_kept_apart = job.store is not None and processes.count() > 1
+    return collect(job, None if is_kept_apart else job.program.to_host(job.carry))
 
 
 def _open_sinks(job: Job, stack: contextlib.ExitStack) -> list[Any]:

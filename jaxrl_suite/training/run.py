@@ -35,7 +35,8 @@ class Run:
         metrics: by name, NumPy arrays [seed, record], in a sweep [setting, seed, record]; a record is an update unless
             `record_every` says otherwise.
         updates: int64 [record], the number of updates done after each. env_steps: int64 [record], likewise.
-        state: every member's state, leading axis [seed] or [setting, seed]; None if there is no checkpoint.
+        state: every member's state, leading axis [seed] or [setting, seed]; None if there is no checkpoint, and for
+            a run of several processes with a directory, where `load` finds it.
         seconds: compile and run, apart. diverged: members that turned NaN. path: run directory, if any.
         bytes_needed: the compiler's estimate of memory on one device. record_every: updates a record.
     """

@@ -65,6 +65,7 @@ def test_a_critic_shown_after_every_update_keeps_the_actor_uniform():
     assert (np.asarray(kept.state.steps) == 20).all()
 
 
+@pytest.mark.slow
 def test_between_switches_the_actor_sees_what_it_saw():
     run = deep_sea(20, growth=1e9)
     first = run.agent.init(jax.random.key(0))

@@ -84,6 +84,7 @@ def test_learning_starts_when_there_is_enough():
         assert not same(two.targets, three.targets)
 
 
+@pytest.mark.slow
 def test_each_learns_from_its_own_phases():
     state = played().states[2]
     assert all(memory.current_index == 2 * PHASE for memory in state.memories)

@@ -103,6 +103,7 @@ def test_noise_in_the_values_is_multiplied_by_the_step_size(error, flips, mean):
         assert float(jnp.mean(after)) == pytest.approx(mean, abs=0.002)
 
 
+@pytest.mark.slow
 @known_answer("mirror_descent_search/blueprint")
 def test_without_a_step_it_is_the_blueprint():
     game = load("kuhn_poker")

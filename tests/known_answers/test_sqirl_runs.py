@@ -166,6 +166,7 @@ def trap_run(updates=None, **settings):
     return run
 
 
+@pytest.mark.slow
 @known_answer("sqirl/trap")
 def test_one_step_of_planning_leaves_the_trap():
     shallow = trap_run(depth=1).metrics["judge/return"][:, -1]

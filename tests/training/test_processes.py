@@ -65,7 +65,7 @@ def wait_for_checkpoint(both: list[subprocess.Popen], out: Path, least: int) -> 
     raise AssertionError("no checkpoint came")
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_one_of_two_is_killed_and_a_resume_completes(killed, tmp_path):
     """The last member is padded, so the checkpoint has more members than the run; it is read by two, then by one."""
     both = start_both(tmp_path / "run")

@@ -67,3 +67,9 @@ class CellsFailedError(JaxrlError):
     """Some runs of a list failed; the others are finished."""
 
     exit_code = 7
+
+
+class EnvironmentUnsoundError(JaxrlError):
+    """An environment that does not keep to what the suite asks of one."""
+
+    exit_code = 8

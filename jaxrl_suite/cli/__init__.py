@@ -25,6 +25,8 @@ COMMANDS = {
     "watch": ("watch:watch", "RUN...", "runs while they go on: how far, how fast, every seed"),
     "plot": ("plot:plot", "RUN...", "learning curves of runs, side by side"),
     "compare": ("compare:compare", "RUN RUN", "final returns of two runs, with intervals"),
+    "new-agent": ("new_agent:new_agent", "NAME", "a file to fill in, with tests that fail until it is"),
+    "check-env": ("check_env:check_env", "ENV|FILE.py:NAME", "what an environment of your own must keep to"),
     "bench": ("bench:bench", "[NAME]", "speed and memory beside peers (from a checkout)"),
 }
 """By name: (module:function, what it takes, what it does). The function takes the rest of the words."""

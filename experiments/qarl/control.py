@@ -234,7 +234,9 @@ def relative(name: str, base: str, index: int, scores: dict[str, np.ndarray]) ->
     rng = np.random.default_rng(0)
 
     def change(mean: Any, other: Any) -> Any:
-        return 100.0 * (mean - other) / np.abs(other)
+        # Of a pendulum that never swings up, the mean of a draw of seeds may be 0.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 100.0 * (mean - other) / np.abs(other)
 
     drawn = [rng.choice(x, (2000, len(x))).mean(axis=1) for x in (mine, theirs)]
     low, high = np.quantile(change(*drawn), (0.025, 0.975))

@@ -104,6 +104,7 @@ def test_each_learns_from_its_own_phases():
     assert not protagonists.terminated.any()
 
 
+@pytest.mark.slow
 def test_the_teacher_moves_by_what_was_played():
     _, states, metrics = played()
     shapes = [float(state.shape) for state in states]

@@ -50,7 +50,8 @@ def checked(tmp_path, capsys, text=ENVIRONMENT, name="Walk"):
     return status, said.out + said.err
 
 
-@pytest.mark.parametrize("name", [pytest.param("Walk", marks=pytest.mark.slow), "made"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Walk", "made"])
 def test_a_sound_environment(tmp_path, capsys, name):
     status, said = checked(tmp_path, capsys, name=name)
     assert status == 0, said
@@ -75,7 +76,13 @@ BRANCH = "def step_env(self, key, state, action, params):"
         (BRANCH, f"{BRANCH}\n        if state['at'] > 0: pass", 2, TRACED),
         ("0.1 * params.slope", "0.1 * float(params.slope)", 2, TRACED),
         ("Box(-10.0, 10.0", "Box(-0.001, 0.001", 8, "outside of observation_space"),
-        ('state["at"] + 0.1', 'state["at"] * Walk.calls + 0.1', 8, "PROBLEM  the same keys give the same episodes"),
+        pytest.param(
+            'state["at"] + 0.1',
+            'state["at"] * Walk.calls + 0.1',
+            8,
+            "PROBLEM  the same keys give the same episodes",
+            marks=pytest.mark.slow,
+        ),
         ('at = state["at"] + 0.1', 'at = jnp.sqrt(state["at"]) + 0.1', 8, "is not finite"),
     ],
 )
@@ -86,6 +93,7 @@ def test_faults_are_found(tmp_path, capsys, old, new, status, message):
     assert message in said
 
 
+@pytest.mark.slow
 def test_advice_is_no_fault(tmp_path, capsys):
     text = ENVIRONMENT.replace("done = time >= 20", "done = time < 0").replace("minval=-1.0, maxval=1.0", "maxval=0")
     status, said = checked(tmp_path, capsys, text)

@@ -105,6 +105,7 @@ def test_a_list_that_is_not_there(tmp_path, capsys):
 HALVE = ["sweep", "a2c", "CartPole-v1", *TINY, "--grid", "learning-rate=1e-3,1e-4", "--updates", "4", "--quiet"]
 
 
+@pytest.mark.slow
 def test_halving_from_the_command_line(tmp_path, capsys):
     assert main([*HALVE, "--halving", "2", "--out", str(tmp_path / "study")]) == 0
     assert capsys.readouterr().out.split() == [str(tmp_path / f"study/rung-{rung}") for rung in (1, 2)]

@@ -30,6 +30,7 @@ def close(first, second):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), first, second)
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=5, deadline=None)
 @hypothesis.given(st.lists(st.integers(1, 3), max_size=2), st.integers(1, NARROW + 2), st.integers(1, NARROW + 2))
 def test_values_and_first_derivatives_are_those_of_the_plain_product(leading, fan_in, fan_out):

@@ -76,9 +76,8 @@ def test_one_of_two_is_killed_and_a_resume_completes(killed, tmp_path):
     assert time.monotonic() - died < 60
     assert both[1 - killed].returncode not in (0, None)
     if "another of the 2 processes has ended" not in errors:
-        # JAX' own watch may be first where the dead process was the coordinator.
-        assert killed == 0, errors
-        assert "coordination service" in errors.lower(), errors
+        # JAX' own watch is first where the dead process was the coordinator, or both were writing a checkpoint.
+        assert "another task died" in errors or "coordination service" in errors.lower(), errors
     both[killed].communicate()
 
     if killed == 1:

@@ -96,6 +96,9 @@ class Checkpoints:
                 self._write_digests(update, digests)
         # Tensorstore reports a full disk as a ValueError, orbax's threads as a RuntimeError.
         except (OSError, ValueError, RuntimeError) as error:
+            if processes.count() > 1 and not _is_of_disk(error):
+                # Orbax' own waiting for the others ends as ours does.
+                raise processes.lost(error) from error
             kept = [u for u in self.updates() if u != update]
             safe = f"the checkpoint at update {kept[-1]} is safe" if kept else "no checkpoint exists yet"
             raise CheckpointError(
@@ -164,11 +167,19 @@ class Checkpoints:
         shutil.rmtree(self.directory / str(update), ignore_errors=True)
 
 
+OF_DISK = ("No space left on device", "File too large", "Disk quota exceeded", "Read-only file system")
+"""What the layers below say of a disk that takes no more, in errors of any type."""
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) or any(known in str(error) for known in OF_DISK)
+
+
 def _reason(error: Exception) -> str:
     text = str(error).strip().splitlines()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    for known in ("No space left on device", "File too large", "Disk quota exceeded", "Read-only file system"):
+    for known in OF_DISK:
         if known in str(error):
             return known
     return text[0][:120] if text else type(error).__name__

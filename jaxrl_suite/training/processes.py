@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxrl_suite.errors import ConfigError, JaxrlError, PeerLostError
 
-HEARTBEAT_SECONDS = 40
+HEARTBEAT_SECONDS = 20
 """After so long without a sign of life of a process, the others are ended by JAX. A process that dies while its machine
 lives is noticed at once."""
 
@@ -100,8 +100,13 @@ def _others_answering() -> Generator[None]:
         yield
     # What Gloo, NCCL and the coordination service report of a lost peer has no type of its own.
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise PeerLostError(
-            f"another of the {count()} processes has ended ({reason}); what is saved is safe: end those that are "
-            "left, then resume in any number of processes"
-        ) from error
+        raise lost(error) from error
+
+
+def lost(error: Exception) -> PeerLostError:
+    """The error of a process that waited for another in vain."""
+    reason = " ".join(str(error).split())[:160]
+    return PeerLostError(
+        f"another of the {count()} processes has ended ({reason}); what is saved is safe: end those that are left, "
+        "then resume in any number of processes"
+    )

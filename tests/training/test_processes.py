@@ -28,6 +28,7 @@ agents.agent_named = lambda name: toy
 sys.exit(cli.main(sys.argv[1:]))
 """
 UPDATES = 20_000
+started: list[subprocess.Popen] = []
 SEEDS = 3
 
 
@@ -35,13 +36,26 @@ def start(out: Path, port: int, process: int, command: str = "train") -> subproc
     what = ["train", "toy", "probe/never-ending", "--seeds", str(SEEDS), "--updates", str(UPDATES), "--out", str(out)]
     words = what if command == "train" else ["resume", str(out)]
     how = ["--chunk", "50", "--save-every", "0", "--quiet", "--distributed", "--coordinator", f"127.0.0.1:{port}"]
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words, *how, "--processes", "2", "--process", str(process)],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    started.append(
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *words, *how, "--processes", "2", "--process", str(process)],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     )
+    return started[-1]
+
+
+@pytest.fixture(autouse=True)
+def none_left():
+    """What a failing test leaves running would fail others."""
+    yield
+    for process in started:
+        process.kill()
+        process.communicate()
+    started.clear()
 
 
 def free_port() -> int:
@@ -78,7 +92,6 @@ def test_one_of_two_is_killed_and_a_resume_completes(killed, tmp_path):
     if "another of the 2 processes has ended" not in errors:
         # JAX' own watch is first where the dead process was the coordinator, or both were writing a checkpoint.
         assert "another task died" in errors or "coordination service" in errors.lower(), errors
-    both[killed].communicate()
 
     if killed == 1:
         again = start_both(tmp_path / "run", "resume")

@@ -172,7 +172,9 @@ OF_DISK = ("No space left on device", "File too large", "Disk quota exceeded", "
 
 
 def _is_of_disk(error: Exception) -> bool:
-    return isinstance(error, OSError) or any(known in str(error) for known in OF_DISK)
+    # A TimeoutError of orbax is an OSError, too, but none of the system's.
+    from_system = isinstance(error, OSError) and error.errno is not None
+    return from_system or any(known in str(error) for known in OF_DISK)
 
 
 def _reason(error: Exception) -> str:

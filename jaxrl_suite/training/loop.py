@@ -42,11 +42,11 @@ def execute(job: Job, host: Carry | None = None, **about: Any) -> Run:
         request = stack.enter_context(stop_requests()) if job.store else StopRequest()
         is_shown = job.options.show and processes.is_first()
         progress = stack.enter_context(Progress(job.target, job.done, steps, is_shown, label))
-        _loop(job, host, request, sinks, progress)
-        is_cut_off = bool(request) and job.done < job.target
+        signal_number = _loop(job, host, request, sinks, progress)
+        is_cut_off = signal_number != 0 and job.done < job.target
         save_state(job, "interrupted" if is_cut_off else "finished")
         if is_cut_off:
-            raise _interrupted(job, request)
+            raise _interrupted(job, signal_number)
     # Of a run of several processes that has a directory nobody needs to hold all members' states.
     is_kept_apart = job.store is not None and processes.count() > 1
     return collect(job, None if is_kept_apart else job.program.to_host(job.carry))
@@ -78,14 +78,15 @@ def _note_plan(job: Job, spent: float, about: dict[str, Any]) -> None:
         job.store.update_manifest(plan=job.plan, bytes_needed=job.bytes_needed, **about)
 
 
-def _interrupted(job: Job, request: StopRequest) -> Interrupted:
+def _interrupted(job: Job, signal_number: int) -> Interrupted:
     path = job.store.path if job.store else ""
     error = Interrupted(f"stopped after update {job.done} of {job.target}, all saved: go on with `jaxrl resume {path}`")
-    error.exit_code = 128 + request.signal_number
+    error.exit_code = 128 + signal_number
     return error
 
 
-def _loop(job: Job, host: Carry | None, request: StopRequest, sinks: list[Any], progress: Progress) -> None:
+def _loop(job: Job, host: Carry | None, request: StopRequest, sinks: list[Any], progress: Progress) -> int:
+    """Returns the signal that ended it, 0 where none did."""
     began = saved = time.monotonic()
     seconds_per_update, first = math.inf, job.done
     finished = np.zeros(1, bool) if host is None else np.asarray(host.finished)
@@ -93,9 +94,9 @@ def _loop(job: Job, host: Carry | None, request: StopRequest, sinks: list[Any], 
         # Before a chunk, not after: the last one is saved by the caller.
         is_time = job.done > first and time.monotonic() - saved >= job.options.save_every
         wanted = _chunk_length(job, seconds_per_update, time.monotonic() - began)
-        count, is_time = _agreed(request, wanted, is_time)
-        if job.done >= job.target or request or finished.all():
-            return
+        count, is_time, signal_number = _agreed(wanted, is_time, request.signal_number)
+        if job.done >= job.target or signal_number or finished.all():
+            return signal_number
         if is_time:
             save_state(job, "running")
             saved = time.monotonic()
@@ -108,11 +109,13 @@ def _loop(job: Job, host: Carry | None, request: StopRequest, sinks: list[Any], 
         progress.advance(job.done, _current_return(result.metrics))
 
 
-def _agreed(request: StopRequest, count: int, is_time: bool) -> tuple[int, bool]:
-    """What the first of several processes has decided, for all; the wish to stop is anyone's."""
-    told = processes.all_of([count, is_time, request.signal_number])
-    request.signal_number = int(told[:, 2].max())
-    return int(told[0, 0]), bool(told[0, 1])
+def _agreed(count: int, is_time: bool, signal_number: int) -> tuple[int, bool, int]:
+    """What the first of several processes has decided, for all; the wish to stop is anyone's.
+
+    A signal that comes meanwhile stays noted in the request, for the next turn.
+    """
+    told = processes.all_of([count, is_time, signal_number])
+    return int(told[0, 0]), bool(told[0, 1]), int(told[:, 2].max())
 
 
 def _begin(job: Job, host: Carry | None) -> None:

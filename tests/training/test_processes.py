@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxrl_suite as jrl
-from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.errors import ConfigError, Interrupted
 from jaxrl_suite.training import processes
 from jaxrl_suite.training.checkpoints import Checkpoints
 from tests.helpers import same, same_states, toy_agent
@@ -140,3 +140,18 @@ def test_alone_nothing_is_shared():
     assert processes.is_first()
     np.testing.assert_array_equal(processes.all_of([1.5, 2]), [[1.5, 2.0]])
     assert processes.first_does(lambda: 7) == 7
+
+
+def test_a_signal_that_comes_while_the_others_are_asked_is_not_lost(monkeypatch, tmp_path):
+    asked, all_of = [], processes.all_of
+
+    def interrupted(numbers):
+        asked.append(numbers)
+        if len(asked) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return all_of(numbers)
+
+    monkeypatch.setattr(processes, "all_of", interrupted)
+    with pytest.raises(Interrupted, match="all saved: go on with"):
+        jrl.train(toy_agent(), seeds=2, chunk=5, out=tmp_path / "run")
+    assert 0 < Checkpoints(tmp_path / "run/checkpoints").updates()[-1] < 60

@@ -37,7 +37,7 @@ def over_shards(function: Callable[..., Any], shards: int, in_axes: Any, out_axe
 
 def own_key(key: jax.Array) -> jax.Array:
     """A key of the shard's own; outside of shards the key as it is."""
-    if not _is_bound(SLICE):
+    if not are_bound():
         return key
     index = jax.lax.axis_index(SLICE)
     if devices() > 1:
@@ -79,8 +79,13 @@ def devices() -> int:
     return jax.lax.axis_size(DATA) if _is_bound(DATA) else 1
 
 
+def are_bound() -> bool:
+    """Whether this is the work of one shard among others."""
+    return _is_bound(SLICE)
+
+
 def _bound() -> tuple[str, ...]:
-    if not _is_bound(SLICE):
+    if not are_bound():
         return ()
     return (DATA, SLICE) if devices() > 1 else (SLICE,)
 

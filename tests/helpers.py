@@ -1,6 +1,7 @@
 """A tiny agent for tests of the runner (a random walk, compiled in a second), a small PPO, and exact comparison."""
 
 import functools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.games import CHANCE, END, compile_game
 from jaxrl_suite.reproduction.loading import import_file
+from jaxrl_suite.training.checkpoints import Checkpoints
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -110,6 +112,18 @@ def same_states(a, b):
         return jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
 
     return all(jax.tree.leaves(jax.tree.map(lambda x, y: same(plain(x), plain(y)), a, b)))
+
+
+def wait_for_checkpoint(processes: list[Any], out: Path, least: int) -> None:
+    """Until a run that these (`subprocess.Popen`) write has a whole checkpoint of at least so many updates."""
+    checkpoints = Checkpoints(out / "checkpoints")
+    for _ in range(3000):
+        if any(u >= least and checkpoints._digest_path(u).exists() for u in checkpoints.updates()):
+            return
+        ended = [process for process in processes if process.poll() is not None]
+        assert not ended, [process.communicate() for process in ended]
+        time.sleep(0.1)
+    raise AssertionError("no checkpoint came")
 
 
 def load_benchmark(name: str) -> Any:

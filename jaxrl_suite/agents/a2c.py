@@ -78,7 +78,7 @@ def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
     def update(key: jax.Array, state: OnPolicyState, step: jax.Array) -> tuple[OnPolicyState, Metrics]:
         start = state.memory
         state, batch, metrics = parts.collect(shards.own_key(key), state)
-        params, opt_state, diagnostics = batched_learn(
+        params, opt_state, diagnostics = small_products(learn)(
             state.params, state.opt_state, start, batch, annealed(config, step)
         )
         metrics |= diagnostics
@@ -95,8 +95,6 @@ def a2c(env: Any, env_params: Any, config: A2CConfig) -> Agent:
         (params, opt_state), diagnostics = step((params, opt_state), (memory, batch))
         return params, opt_state, diagnostics
 
-    # Members' few at a time is a batching rule, in which the shards' means would find no axis.
-    batched_learn = small_products(learn) if config.data_shards == 1 else learn
     steps = config.num_envs * config.rollout_length
     info = AgentInfo("a2c", env, env_params, config, steps, config.total_updates, a2c, **about(config, parts))
     return Agent(*in_shards(parts.init, update, config), parts.start, parts.act, info)

@@ -149,7 +149,7 @@ def clipped_agent(
         key_rollout, key_learn = jax.random.split(shards.own_key(key))
         start, learning_rate = state.memory, annealed(config, step)
         state, batch, metrics = parts.collect(key_rollout, state)
-        learnt = batched_learn(key_learn, state.params, state.opt_state, start, batch, learning_rate, step)
+        learnt = small_products(learn)(key_learn, state.params, state.opt_state, start, batch, learning_rate, step)
         params, opt_state, diagnostics = learnt
         returns = batch.advantage + batch.value
         metrics |= diagnostics
@@ -180,8 +180,6 @@ def clipped_agent(
         (params, opt_state), diagnostics = jax.lax.scan(one_epoch, (params, opt_state), keys)
         return params, opt_state, jax.tree.map(jnp.mean, diagnostics)
 
-    # Members' few at a time is a batching rule, in which the shards' means would find no axis.
-    batched_learn = small_products(learn) if config.data_shards == 1 else learn
     steps = config.num_envs * config.rollout_length
     info = AgentInfo(
         factory.agent_name, env, env_params, config, steps, config.total_updates, factory, **about(config, parts)

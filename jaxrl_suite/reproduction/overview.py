@@ -15,6 +15,8 @@ from jaxrl_suite.results.tables import markdown_table
 WORDS = ("agrees", "inconclusive", "differs", "not comparable")
 """What a verdict begins with."""
 
+KINDS = (*WORDS, "no target")
+
 HERE = Path(__file__).parent
 
 
@@ -40,8 +42,13 @@ def load_all(experiments: Path) -> list[dict[str, Any]]:
 
 def counts(results: Iterable[dict[str, Any]]) -> dict[str, int]:
     """How many cells have each verdict, and how many have nothing to be held against."""
-    verdicts = [cell["verdict"] for result in results for cell in result["cells"]]
-    return {word: sum(v.startswith(word) for v in verdicts) for word in WORDS} | {"no target": verdicts.count("")}
+    kinds = [kind_of(cell) for result in results for cell in result["cells"]]
+    return {kind: kinds.count(kind) for kind in KINDS}
+
+
+def kind_of(cell: dict[str, Any]) -> str:
+    """Of the verdict, without its reason."""
+    return next((word for word in WORDS if cell["verdict"].startswith(word)), "no target")
 
 
 def agents_of(result: dict[str, Any]) -> list[str]:
@@ -74,7 +81,7 @@ def markdown(results: Sequence[dict[str, Any]], root: Path) -> str:
             link = f"[{result['item']}](../{result['page'].relative_to(root).as_posix()})"
             found = counts([result])
             rows.append([link, result["title"], result["scale"], *map(str, found.values()), f"`{command_of(result)}`"])
-        columns = ("item", "what", "scale", *WORDS, "no target", "command")
+        columns = ("item", "what", "scale", *KINDS, "command")
         lines += [f"## {paper}", "", markdown_table(columns, rows)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -88,9 +95,9 @@ def page(results: Sequence[dict[str, Any]]) -> str:
         "papers": _options(papers),
         "agents": _options(sorted({name for result in results for name in agents_of(result)})),
         "environments": _options(sorted({name for result in results for name in environments_of(result)})),
-        "verdicts": _options([*WORDS, "no target"]),
+        "verdicts": _options(KINDS),
         "summary": _table(
-            ("paper", "items", "cells", *WORDS, "no target"),
+            ("paper", "items", "cells", *KINDS),
             [_summary(paper, [result for result in results if result["paper"] == paper]) for paper in papers],
         ),
         "items": "\n".join(map(_item, results)),
@@ -108,10 +115,10 @@ def _summary(paper: str, results: list[dict[str, Any]]) -> list[str]:
     return [link, str(len(results)), str(cells), *map(str, counts(results).values())]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kinds: Iterable[str] | None = None) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], kinds: Iterable[str] | None = None) -> str:
     """`rows` are HTML already; `kinds` is a word for each row, for filters and colours."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    marks = [""] * len(list(rows := list(rows))) if kinds is None else [f' data-verdict="{kind}"' for kind in kinds]
+    marks = [""] * len(rows) if kinds is None else [f' data-verdict="{kind}"' for kind in kinds]
     body = "\n".join(
         f"<tr{mark}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for mark, row in zip(marks, rows, strict=True)
     )
@@ -120,7 +127,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kinds: Iterabl
 
 def _item(result: dict[str, Any]) -> str:
     rows = [[html.escape(text) for text in row] for row in rows_of(result["cells"])]
-    kinds = [next((word for word in WORDS if c["verdict"].startswith(word)), "no target") for c in result["cells"]]
     found = ", ".join(f"{count} {word}" for word, count in counts([result]).items() if count)
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in result["notes"])
     about = {"paper": [result["paper"]], "agents": agents_of(result), "environments": environments_of(result)}
@@ -130,7 +136,7 @@ def _item(result: dict[str, Any]) -> str:
 <section class="item" id="{paper}-{item}-{scale}" {marks}>
 <h2>{title} <small>{paper}/{item}</small></h2>
 <p>Scale {scale}: {found}. <code>{html.escape(command_of(result))}</code></p>
-{_figure(result)}{_table(COLUMNS, rows, kinds)}
+{_figure(result)}{_table(COLUMNS, rows, map(kind_of, result["cells"]))}
 <ul>{notes}</ul>
 <details><summary>How it was made</summary>{_provenance(result)}</details>
 </section>"""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxrl_suite.errors import RunDirectoryError
-from jaxrl_suite.results import files
 from jaxrl_suite.results.store import RunStore
 
 
@@ -38,9 +37,8 @@ def _describe(path: Path) -> dict[str, Any]:
         about["updates_done"] = store.updates_done
     except RunDirectoryError as error:
         return {"path": str(path), **about, "status": "broken", "error": str(error)}
-    about |= {name: store.manifest.get(name) for name in ("agent", "env", "seeds", "status", "total_updates")}
+    about |= {name: store.manifest.get(name) for name in ("agent", "env", "seeds", "total_updates")}
+    about["status"] = store.status
     if isinstance(about["seeds"], list):
         about["seeds"] = len(about["seeds"])
-    if about["status"] == "running" and not files.is_alive(files.lock_holder(path / ".lock")):
-        about["status"] = "interrupted"
     return {"path": str(path), **about}

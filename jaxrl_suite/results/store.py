@@ -90,6 +90,13 @@ class RunStore:
         return self._manifest
 
     @property
+    def status(self) -> str | None:
+        """The manifest's, but "interrupted" for a run that calls itself running while its process is gone."""
+        status = self._manifest.get("status")
+        is_gone = status == "running" and not files.is_alive(files.lock_holder(self._path / ".lock"))
+        return "interrupted" if is_gone else status
+
+    @property
     def config(self) -> dict[str, Any]:
         """As written by `create`."""
         return self._config

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrl_suite.errors import UnknownNameError
-from jaxrl_suite.results import files
+from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.results.store import RunStore
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -46,12 +45,11 @@ def look(path: Path | str, metric: str = "episode/return", width: int = 40) -> V
         metric: one that is a number a member. width: characters of a line.
 
     Raises:
-        RunDirectoryError: if `path` is no run. UnknownNameError: for a metric it does not record.
+        RunDirectoryError: if `path` is no run. UnknownNameError: for a metric it does not record. ConfigError: for one
+            that is several numbers.
     """
     store = RunStore.open(path)
-    manifest, status = store.manifest, store.manifest["status"]
-    if status == "running" and not files.is_alive(files.lock_holder(store.path / ".lock")):
-        status = "interrupted"
+    manifest = store.manifest
     settings, seeds = manifest["settings"] or [{}], manifest["seeds"]
     courses = _courses(store, metric, len(settings) * len(seeds))
     updates = courses.shape[1]
@@ -60,7 +58,7 @@ def look(path: Path | str, metric: str = "episode/return", width: int = 40) -> V
     return View(
         store.path,
         f"{manifest['agent']} on {manifest['env']}",
-        status,
+        store.status or "",
         store.updates_done,
         manifest["total_updates"],
         _speed(store, len(settings) * len(seeds)),
@@ -75,10 +73,10 @@ def _courses(store: RunStore, metric: str, members: int) -> np.ndarray:
     """float64 [member, record]."""
     if store.updates_done == 0:
         return np.zeros((members, 0))
-    known = store.metrics()
-    if metric not in known or known[metric].ndim != 3:
-        raise UnknownNameError("metric", metric, [name for name, values in known.items() if values.ndim == 3])
-    return known[metric].reshape(members, -1).astype(np.float64)
+    values = store.metrics([metric])[metric]
+    if values.ndim != 3:
+        raise ConfigError(f"metric = {metric}: must be one number a member, is {list(values.shape[3:])}")
+    return values.reshape(members, -1).astype(np.float64)
 
 
 def _label(setting: dict[str, Any], seed: int) -> str:

@@ -116,13 +116,8 @@ def keep(job: Job, result: ChunkResult, count: int, spent: float, sinks: Sequenc
     if job.store is None:
         job.chunks.append(metrics)
         return
-    if processes.is_first():
-        _write(job, start, metrics, spent, sinks)
-
-
-def _write(job: Job, start: int, metrics: dict[str, np.ndarray], spent: float, sinks: Sequence[Any]) -> None:
-    assert job.store is not None
-    stop = job.done
+    if not processes.is_first():
+        return
     steps = job.agent.info.env_steps_per_update
     job.store.append(start, stop, metrics, steps, list(job.members.seeds), job.record_every)
     job.store.append_times({"start": start, "stop": stop, "seconds": spent, "time": now()})

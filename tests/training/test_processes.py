@@ -15,7 +15,7 @@ import jaxrl_suite as jrl
 from jaxrl_suite.errors import ConfigError, Interrupted
 from jaxrl_suite.training import processes
 from jaxrl_suite.training.checkpoints import Checkpoints
-from tests.helpers import same, same_states, toy_agent
+from tests.helpers import same, same_states, toy_agent, wait_for_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -76,16 +76,6 @@ def free_port() -> int:
 def start_both(out: Path, save_every: str, command: str = "train") -> list[subprocess.Popen]:
     port = free_port()
     return [start(out, port, process, save_every, command) for process in (0, 1)]
-
-
-def wait_for_checkpoint(both: list[subprocess.Popen], out: Path, least: int) -> None:
-    checkpoints = Checkpoints(out / "checkpoints")
-    for _ in range(1200):
-        if any(u >= least and checkpoints._digest_path(u).exists() for u in checkpoints.updates()):
-            return
-        assert all(p.poll() is None for p in both), [p.communicate() for p in both if p.poll() is not None]
-        time.sleep(0.1)
-    raise AssertionError("no checkpoint came")
 
 
 @pytest.mark.parametrize(

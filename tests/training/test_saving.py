@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -15,7 +14,7 @@ import pytest
 import jaxrl_suite as jrl
 from jaxrl_suite.errors import CheckpointError, Interrupted, RunDirectoryError
 from jaxrl_suite.training.checkpoints import Checkpoints
-from tests.helpers import ToyConfig, ppo_agent, same, same_states, toy, toy_agent
+from tests.helpers import ToyConfig, ppo_agent, same, same_states, toy, toy_agent, wait_for_checkpoint
 
 PROGRAM = """
 import sys
@@ -39,21 +38,11 @@ def start(kind: str, out: Path, chunk: int) -> subprocess.Popen:
     )
 
 
-def wait_for_checkpoint(process: subprocess.Popen, out: Path, least: int) -> None:
-    checkpoints = Checkpoints(out / "checkpoints")
-    for _ in range(3000):
-        if any(u >= least and checkpoints._digest_path(u).exists() for u in checkpoints.updates()):
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    raise AssertionError("no checkpoint came")
-
-
 @pytest.mark.parametrize("kind", ["toy", pytest.param("ppo", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_bit_for_bit_as_if_it_had_not_been(kind, tmp_path):
     agent = toy_agent(total_updates=20000) if kind == "toy" else ppo_agent(total_updates=400)
     process = start(kind, tmp_path / "run", 50 if kind == "toy" else 3)
-    wait_for_checkpoint(process, tmp_path / "run", 100 if kind == "toy" else 9)
+    wait_for_checkpoint([process], tmp_path / "run", 100 if kind == "toy" else 9)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = json.loads((tmp_path / "run/manifest.json").read_text())
@@ -67,7 +56,7 @@ def test_a_killed_run_ends_bit_for_bit_as_if_it_had_not_been(kind, tmp_path):
 
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
     process = start("toy", tmp_path / "run", 10)
-    wait_for_checkpoint(process, tmp_path / "run", 10)
+    wait_for_checkpoint([process], tmp_path / "run", 10)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0

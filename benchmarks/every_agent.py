@@ -19,6 +19,9 @@ SMALL: dict[str, Any] = {
 }
 """Settings that decide sizes, where an agent has them: compiling hardly depends on them."""
 
+BLOCK = {"block_updates": 20}
+"""An update of these agents is a block of updates, tens of thousands by default."""
+
 SHORT = {"params": {"max_steps_in_episode": 60}}
 
 TASKS: dict[str, tuple[Any, ...]] = {
@@ -26,8 +29,8 @@ TASKS: dict[str, tuple[Any, ...]] = {
     "td3": ("Pendulum-v1", {}),
     "m2td3": ("robust/Pendulum-v1", {}),
     "rarl": ("robust/Pendulum-v1", {}),
-    "sac_iwocs": ("robust/Pendulum-v1", {"total_updates": 9, "default_blocks": 3, "kernels": 3}),
-    "deep_iwocs": ("robust/CartPole-v1", {"total_updates": 9, "default_blocks": 3, "kernels": 3}),
+    "sac_iwocs": ("robust/Pendulum-v1", {"total_updates": 9, "default_blocks": 3, "kernels": 3} | BLOCK),
+    "deep_iwocs": ("robust/CartPole-v1", {"total_updates": 9, "default_blocks": 3, "kernels": 3} | BLOCK),
     "adversarial_dqn": ("robust/CartPole-v1", {}),
     "iwocs": ("robust/windy-walk", {}),
     "sqirl": ("grid/empty-5", {}),

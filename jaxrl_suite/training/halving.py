@@ -5,7 +5,7 @@ times as many updates. What the survivors do is what they would have done in a p
 each other; schedules run over the whole budget from the start.
 """
 
-import dataclasses
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ import numpy as np
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.precision import precision
-from jaxrl_suite.training.job import Job, checkpoints_of, create_store
-from jaxrl_suite.training.loop import execute
+from jaxrl_suite.results.store import RunStore
+from jaxrl_suite.training import processes
+from jaxrl_suite.training.job import checkpoints_of
 from jaxrl_suite.training.members import Setting, parse_grid, parse_seeds, swept
 from jaxrl_suite.training.options import Options, parse_budget
-from jaxrl_suite.training.planning import make_program
 from jaxrl_suite.training.program import Carry, to_plain
 from jaxrl_suite.training.progress import say
 from jaxrl_suite.training.run import Run
-from jaxrl_suite.training.runner import held, resume
+from jaxrl_suite.training.runner import begin, checked, held, resume
 from jaxrl_suite.training.saved_runs import carry_of
 
 
@@ -59,14 +59,15 @@ def successive_halving(
     settings, target = parse_grid(grid), parse_budget(agent, updates, None)
     budgets = rungs(len(settings), target, keep_one_in)
     runs: list[Run] = []
-    for rung, budget in enumerate(budgets, start=1):
-        how = Options(out=None if out is None else Path(out) / f"rung-{rung}", **options)
-        with precision(agent.info.precision):
-            members = parse_seeds(seeds)
-            runs.append(_rung(agent, settings, members, budget, how, runs[-1] if runs else None))
-        if rung < len(budgets):
-            settings = _best(runs[-1], -(-len(settings) // keep_one_in))
-            say(f"rung {rung} of {len(budgets)}: {len(settings)} of {len(runs[-1].settings or ())} settings go on")
+    with precision(agent.info.precision):
+        members = parse_seeds(seeds)
+        for rung, budget in enumerate(budgets, start=1):
+            path = None if out is None else Path(out) / f"rung-{rung}"
+            before = runs[-1] if runs else None
+            runs.append(_rung(agent, settings, members, budget, before, path, options))
+            if rung < len(budgets):
+                settings = _best(runs[-1], -(-len(settings) // keep_one_in))
+                say(f"rung {rung} of {len(budgets)}: {len(settings)} of {len(runs[-1].settings or ())} settings go on")
     return runs
 
 
@@ -103,31 +104,29 @@ def _rung(
     settings: tuple[Setting, ...],
     seeds: tuple[int, ...],
     target: int,
-    options: Options,
     before: Run | None,
+    out: Path | None,
+    options: Mapping[str, Any],
 ) -> Run:
     """These settings up to `target` updates, from where they stood at the end of `before`."""
-    if options.out is not None and (options.out / "manifest.json").exists():
-        return resume(options.out, agent, **_without_out(options))
-    members = swept(agent.info, settings, seeds)
-    job = Job(agent, members, True, target, 1, options, make_program(agent, members, options))
-    host = None
-    if before is not None:
-        job.first = job.done = int(before.updates[-1])
-        host = _rows_of(before, settings)
-    if options.out is None:
-        return execute(job, host)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    job.store = create_store(job, options.out)
-    with held(job.store):
-        if host is not None:
-            # Where a resume begins, before the first checkpoint of this rung's own.
-            checkpoints_of(job.store).save(job.done, host)
-        return execute(job, host)
+    if out is not None and (out / "manifest.json").exists():
+        if before is None or _has_begun(out):
+            return resume(out, agent, **options)
+        processes.first_does(lambda: shutil.rmtree(out))
+    job = checked(agent, swept(agent.info, settings, seeds), True, target, Options(out=out, **options))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    if before is None:
+        return begin(job)
+    job.first = job.done = int(before.updates[-1])
+    return begin(job, _rows_of(before, settings))
 
 
-def _without_out(options: Options) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != "out"}
+def _has_begun(out: Path) -> bool:
+    """Whether a later rung's directory holds its members: without, a resume would train them from update 0."""
+    store = RunStore.open(out)
+    with held(store):
+        return bool(checkpoints_of(store).updates())
 
 
 def _rows_of(run: Run, settings: tuple[Setting, ...]) -> Carry:

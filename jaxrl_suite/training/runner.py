@@ -59,7 +59,8 @@ def train(
     validate(agent.info.config)
     with precision(agent.info.precision):
         members = member_axis.single(agent.info, member_axis.parse_seeds(seeds))
-        return _begin(agent, members, False, updates, env_steps, extend, record_every, Options(**options))
+        target = parse_budget(agent, updates, env_steps, extend)
+        return begin(checked(agent, members, False, target, Options(**options), record_every))
 
 
 def sweep(
@@ -90,36 +91,37 @@ def sweep(
     settings = member_axis.parse_grid(grid)
     with precision(agent.info.precision):
         members = member_axis.swept(agent.info, settings, member_axis.parse_seeds(seeds))
-        return _begin(agent, members, True, updates, env_steps, extend, record_every, Options(**options))
+        target = parse_budget(agent, updates, env_steps, extend)
+        return begin(checked(agent, members, True, target, Options(**options), record_every))
 
 
-def _begin(
-    agent: Agent,
-    members: Members,
-    is_sweep: bool,
-    updates: int | None,
-    env_steps: int | None,
-    extend: bool,
-    record_every: int,
-    options: Options,
-) -> Run:
-    """Everything that can be refused is refused before the run directory is made."""
+def checked(
+    agent: Agent, members: Members, is_sweep: bool, target: int, options: Options, record_every: int = 1
+) -> Job:
+    """A job that can begin. Everything that can be refused is refused here, before the run directory is made."""
     options.check()
     if record_every < 1:
         raise ConfigError(f"record_every = {record_every}: must be >= 1")
     # Parameters that were changed by hand have passed no check yet.
     if (check := getattr(agent.info.env, "check_params", None)) is not None:
         check(agent.info.env_params)
-    target = parse_budget(agent, updates, env_steps, extend)
     _require_sinks(options, members)
-    program = make_program(agent, members, options, record_every)
-    job = Job(agent, members, is_sweep, target, record_every, options, program)
-    placement.notice_idle_cores(members.count)
-    if options.out is None:
-        return execute(job)
-    job.store = create_store(job, options.out)
+    return Job(
+        agent, members, is_sweep, target, record_every, options, make_program(agent, members, options, record_every)
+    )
+
+
+def begin(job: Job, host: Carry | None = None) -> Run:
+    """Trains a new job, from the beginning or from these members at update `job.first`."""
+    placement.notice_idle_cores(job.members.count)
+    if job.options.out is None:
+        return execute(job, host)
+    job.store = create_store(job, job.options.out)
     with held(job.store):
-        return execute(job)
+        if host is not None:
+            # Where a resume begins, before the first checkpoint of the job's own.
+            checkpoints_of(job.store).save(job.done, host)
+        return execute(job, host)
 
 
 @contextlib.contextmanager

@@ -43,19 +43,20 @@ def test_the_best_go_on_as_in_a_plain_sweep(plain, capsys):
     assert "rung 1 of 4: 3 of 5 settings go on" in capsys.readouterr().err
 
 
-def test_what_was_cut_off_goes_on(plain, tmp_path, monkeypatch):
-    """In the third rung, after its directory was made and before it has a checkpoint of its own."""
-    from jaxrl_suite.training import halving
+@pytest.mark.parametrize("place", ["checkpoints_of", "execute"])
+def test_what_was_cut_off_goes_on(place, plain, tmp_path, monkeypatch):
+    """In the third rung, once its directory is made and before or after it holds the members it begins with."""
+    from jaxrl_suite.training import runner
 
-    execute = halving.execute
+    whole = getattr(runner, place)
 
-    def cut_off(job, host):
-        if job.target == 30:
+    def cut_off(*arguments):
+        if (tmp_path / "study/rung-3").exists():
             raise KeyboardInterrupt
-        return execute(job, host)
+        return whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(halving, "execute", cut_off)
+        patch.setattr(runner, place, cut_off)
         with pytest.raises(KeyboardInterrupt):
             halve(out=tmp_path / "study")
     assert sorted(p.name for p in (tmp_path / "study").iterdir()) == ["rung-1", "rung-2", "rung-3"]
@@ -81,3 +82,10 @@ def test_rungs(settings, updates, eta, expected):
 def test_what_cannot_be_halved(arguments, message):
     with pytest.raises(ConfigError, match=message):
         rungs(*arguments)
+
+
+def test_what_a_sweep_refuses_is_refused(tmp_path):
+    for wrong, message in [({"sinks": ("no-such",)}, "no-such"), ({"save_every": -1.0}, "save_every = -1")]:
+        with pytest.raises(ConfigError, match=message):
+            halve(out=tmp_path / "study", **wrong)
+    assert not (tmp_path / "study").exists()

@@ -138,20 +138,22 @@ def newest(run: Run) -> Path:
 
 def torn_checkpoint(place: Place) -> dict[str, Any]:
     """The newest checkpoint's largest file is cut in half."""
-    run = half_done(place, "torn")
-    largest = max((p for p in newest(run).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
-    good = place.is_as_expected(run)
-    return {"said": [x for x in run.log.read_text().splitlines() if "damaged" in x], "as_unbroken": good}
+    return damaged(place, "torn", lambda content: content[: len(content) // 2])
 
 
 def flipped_bit(place: Place) -> dict[str, Any]:
     """One bit in the middle of the newest checkpoint's largest file is another."""
-    run = half_done(place, "flipped")
+    return damaged(
+        place,
+        "flipped",
+        lambda content: content[: (middle := len(content) // 2)] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    )
+
+
+def damaged(place: Place, name: str, change: Callable[[bytes], bytes]) -> dict[str, Any]:
+    run = half_done(place, name)
     largest = max((p for p in newest(run).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    content = bytearray(largest.read_bytes())
-    content[len(content) // 2] ^= 1
-    largest.write_bytes(content)
+    largest.write_bytes(change(largest.read_bytes()))
     good = place.is_as_expected(run)
     return {"said": [x for x in run.log.read_text().splitlines() if "damaged" in x], "as_unbroken": good}
 

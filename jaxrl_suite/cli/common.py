@@ -25,12 +25,16 @@ HOW = (
     Option("sinks", str, "", "log to these too: tensorboard, wandb", "A,B"),
     Option("quiet", bool, False, "no progress and no table: print the run directory alone"),
     JSON,
+)
+"""How to run, as opposed to what: none of these changes a number beyond the last bits."""
+
+TOGETHER = (
     Option("distributed", bool, False, "one of several processes that run this command; needs --out, on a shared disk"),
     Option("coordinator", str, None, "where the first of them listens; SLURM, Open MPI and the like know", "HOST:PORT"),
     Option("processes", int, None, "how many there are, likewise", "N"),
     Option("process", int, None, "which this is, from 0, likewise", "I"),
 )
-"""How to run, as opposed to what: none of these changes a number beyond the last bits."""
+"""How several processes make one run."""
 
 
 def runner_options(values: Values) -> dict[str, Any]:

@@ -11,6 +11,7 @@ _OPTIONS = (
     Option("extend", bool, False, "let --updates go beyond the schedules, at their final values"),
     Option("allow_changes", bool, False, "go on although config.json was edited"),
     *common.HOW,
+    *common.TOGETHER,
 )
 
 

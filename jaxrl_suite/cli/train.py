@@ -116,8 +116,7 @@ def _read(command: str, words: Sequence[str]) -> Request:
     fields = config_options(config_class)
     parameters = [] if env_id is None else env_options(env_id, make(env_id)[1])
     name, prog = factory.agent_name, f"jaxrl {command} {factory.agent_name} {env_id or 'ENV'}"
-    what = (*_WHAT, _GRID, _HALVING) if command == "sweep" else _WHAT
-    groups = [Group("What to run, and how.", (*what, *common.HOW)), Group(f"Settings of {name}.", fields)]
+    groups = [Group("What to run, and how.", _own_options(command)), Group(f"Settings of {name}.", fields)]
     groups += [Group(f"Parameters of {env_id}.", parameters, "env.")] if parameters else []
     values = parse(prog, _description(command, name, env_id), groups, rest)
     if env_id is None:
@@ -128,12 +127,16 @@ def _read(command: str, words: Sequence[str]) -> Request:
     return _checked(command, factory, environment, config, values)
 
 
+def _own_options(command: str) -> tuple[Option, ...]:
+    """The command's, without those of an agent or environment."""
+    return (*_WHAT, *((_GRID, _HALVING) if command == "sweep" else ()), *common.HOW, *common.TOGETHER)
+
+
 def _subject(command: str, words: Sequence[str]) -> tuple[Any, str | None, list[str]]:
     """(factory, environment id, the other words). The first two words are AGENT and ENV; ENV may wait for --help."""
     if not words or words[0].startswith("-"):
         if any(word in ("-h", "--help") for word in words):
-            what = (*_WHAT, _GRID, _HALVING) if command == "sweep" else _WHAT
-            parse(f"jaxrl {command} AGENT ENV", _description(command), [Group("", (*what, *common.HOW))], words)
+            parse(f"jaxrl {command} AGENT ENV", _description(command), [Group("", _own_options(command))], words)
         got = f", got {words[0]!r}" if words else ""
         raise ConfigError(f"AGENT: must come first, as in `jaxrl {command} ppo CartPole-v1`{got}")
     factory = agents.agent_named(words[0])

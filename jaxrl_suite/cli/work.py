@@ -15,7 +15,7 @@ _OPTIONS = (
     Option("list", str, (), "the list", "LIST.toml", positional=True),
     Option("out", str, None, "directory of the runs' directories; default: the list's name beside it", "DIR"),
     Option("part", str, "1/1", "every N-th run only, from the I-th on: for workers that share no disk", "I/N"),
-    *(option for option in common.HOW if option.name not in ("distributed", "coordinator", "processes", "process")),
+    *common.HOW,
 )
 _EXAMPLE = """\
 Makes every run of a list that is not finished yet. Start as many workers as there are machines: each takes what no

@@ -29,9 +29,10 @@ def _digests(tree: Any) -> list[tuple[int, int, str]]:
         return [(0, members, _digest_of(tree, 0, members))]
     own = jax.tree.map(_rows_here, tree, is_leaf=lambda x: isinstance(x, jax.Array))
     start, stop = _span(jax.tree.leaves(tree)[0])
-    digest = _digest_of(own, 0, stop - start)
-    found = processes.all_of([start, stop, *(float(int(digest[i : i + 8], 16)) for i in range(0, 64, 8))])
-    return sorted((int(a), int(b), "".join(f"{int(word):08x}" for word in words)) for a, b, *words in found)
+    entry = np.array(
+        (start, stop, _digest_of(own, 0, stop - start)), [("start", int), ("stop", int), ("digest", "U64")]
+    )
+    return sorted(tuple(found.tolist()) for found in processes.all_of(entry))
 
 
 def _span(x: jax.Array) -> tuple[int, int]:

@@ -64,17 +64,17 @@ def gathered(tree: Any) -> Any:
         return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))
 
 
-def all_of(numbers: Any) -> np.ndarray:
-    """float64 [process, ...]: every process' own numbers, on all of them. Raises PeerLostError."""
-    own = np.asarray(numbers, np.float64)
+def all_of(values: Any) -> np.ndarray:
+    """[process, ...]: every process' own values, of one shape and type, on all of them. Raises PeerLostError."""
+    own = np.asarray(values)
     if count() == 1:
         return own[None]
     from jax.experimental import multihost_utils
 
-    # As bytes: JAX would make 32-bit numbers of them.
+    # As bytes: JAX would make 32-bit numbers of numbers, and knows no text.
     with _others_answering():
         found = np.asarray(multihost_utils.process_allgather(np.frombuffer(own.tobytes(), np.uint8)))
-    return np.stack([np.frombuffer(row.tobytes(), np.float64).reshape(own.shape) for row in found])
+    return np.stack([np.frombuffer(row.tobytes(), own.dtype).reshape(own.shape) for row in found])
 
 
 def first_does[T](action: Callable[[], T]) -> T | None:

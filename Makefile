@@ -1,6 +1,6 @@
 # Needs only make and some Python >= 3.8 with pip; scripts/bootstrap.sh gets the rest, once. `make help` lists targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-full lint types format lock bench clean
+.PHONY: help setup setup-test run test test-full lint types format docs lock bench clean
 SHELL := /bin/sh
 
 # Without stored bytecode every process compiles JAX's sources anew: 20 seconds each instead of 8.
@@ -43,6 +43,11 @@ types: setup-test ## type checker
 format: setup-test ## put code into ruff's format
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs: ## build the documentation into build/docs, without network
+	@scripts/bootstrap.sh docs
+	.venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo build/docs/index.html
 
 lock: ## compile the locks from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
 	scripts/lock.sh $(UPGRADE)

@@ -16,7 +16,7 @@ from jaxrl_suite.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-_MODULES = ("agents", "envs", "games", "learning", "results", "solvers", "training")
+_MODULES = ("agents", "drawing", "envs", "games", "learning", "results", "solvers", "training")
 _HOMES = {
     "make": "envs",
     "train": "training",
@@ -24,6 +24,7 @@ _HOMES = {
     "resume": "training",
     "load": "training",
     "evaluate": "training",
+    "render": "drawing",
     "use_cores": "training",
     "float64": "precision",
     "Agent": "agent",
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "agent_factory",
     "agents",
+    "drawing",
     "envs",
     "evaluate",
     "float64",
@@ -48,6 +50,7 @@ __all__ = [
     "learning",
     "load",
     "make",
+    "render",
     "results",
     "resume",
     "solvers",
@@ -58,8 +61,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from jaxrl_suite import agents, envs, games, learning, results, solvers, training
+    from jaxrl_suite import agents, drawing, envs, games, learning, results, solvers, training
     from jaxrl_suite.agent import Agent, AgentInfo, agent_factory
+    from jaxrl_suite.drawing import render
     from jaxrl_suite.envs import make
     from jaxrl_suite.errors import ConfigError, JaxrlError
     from jaxrl_suite.precision import float64

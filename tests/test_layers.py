@@ -54,6 +54,7 @@ ALLOWED = {
     },
     "results": {"agent", "config", "errors", "lazy"},
     "training": {"agent", "config", "errors", "precision", "recording", "results", "shards", "lazy"},
+    "drawing": {"envs", "errors", "games", "lazy", "results", "training"},
     "reproduction": {"agent", "agents", "config", "envs", "errors", "precision", "results", "solvers", "training"},
 }
 

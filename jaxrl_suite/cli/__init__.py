@@ -23,9 +23,11 @@ COMMANDS = {
     "report": ("report_page:report", "", "everything that was reproduced, as one page (from a checkout)"),
     "reproduce": ("reproduce:reproduce", "PAPER[/ITEM]", "re-measure a paper's tables and figures (from a checkout)"),
     "watch": ("watch:watch", "RUN...", "runs while they go on: how far, how fast, every seed"),
+    "render": ("render:render", "RUN", "episodes of what a run has learned, as a moving picture"),
     "plot": ("plot:plot", "RUN...", "learning curves of runs, side by side"),
     "compare": ("compare:compare", "RUN RUN", "final returns of two runs, with intervals"),
-    "new-agent": ("new_agent:new_agent", "NAME", "a file to fill in, with tests that fail until it is"),
+    "new-agent": ("new_files:new_agent", "NAME", "an agent to fill in, with tests that fail until it is"),
+    "new-env": ("new_files:new_env", "NAME", "an environment to fill in, likewise"),
     "check-env": ("check_env:check_env", "ENV|FILE.py:NAME", "what an environment of your own must keep to"),
     "bench": ("bench:bench", "[NAME]", "speed and memory beside peers (from a checkout)"),
 }

@@ -52,10 +52,9 @@ def _settings(run: Any) -> Iterator[tuple[Mapping[str, float], Any, Any]]:
 
     from jaxrl_suite.training import members
 
-    info = run.agent.info
     for index, setting in enumerate(run.settings):
         state = jax.tree.map(lambda x, i=index: x[i], run.state)
-        yield setting, info.factory(info.env, *members.apply_setting(info, dict(setting))), state
+        yield setting, members.setting_agent(run.agent.info, dict(setting)), state
 
 
 def _summary(run: Any, setting: Mapping[str, float], result: Any) -> Any:

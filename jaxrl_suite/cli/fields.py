@@ -12,6 +12,7 @@ from jaxrl_suite.cli.options import Option, flag_of
 _RUNNER_WORDS = (
     "updates", "env_steps", "total_updates", "record_every", "save_every", "chunk", "devices", "group", "seeds",
     "episodes", "max_steps", "window", "sticky_actions",
+    "seed", "setting", "out",
 )  # fmt: skip
 
 

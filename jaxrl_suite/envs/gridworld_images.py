@@ -1,5 +1,6 @@
 """Gridworlds as pictures: NumPy arrays that any library shows (`matplotlib.pyplot.imshow`)."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ def grid_image(env: GridWorld, state: Any = None, pixels: int = 32) -> np.ndarra
     return np.concatenate(rows, axis=0)
 
 
+@functools.lru_cache(maxsize=512)
 def _cell(symbol: Symbol, pixels: int) -> np.ndarray:
     """uint8 [pixels, pixels, 3]."""
     at = (np.arange(pixels * SAMPLES) + 0.5) / (pixels * SAMPLES)

@@ -4,7 +4,7 @@
 and learners that keep a table get the number of its state.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,30 @@ from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.sampling import sample_index
 
 
+class Original(NamedTuple):
+    """What a table was made of. states: the states of `env` by their numbers in the table, leaves [S, ...]; the table's
+    next number, if it has one, stands for every end of an episode."""
+
+    env: Any
+    params: Any
+    states: Any
+
+
 class TableEnv(NumberedStates):
     """A sparse table as an environment. Its parameters are a `SuccessorMDP`.
 
     Episodes terminate at the horizon, and in a state that no action leaves and that pays nothing.
+
+    Args:
+        original: what it was made of, if that is known.
     """
+
+    def __init__(self, id: str, mdp: SuccessorMDP, observation: str = "auto", original: Original | None = None):
+        super().__init__(id, mdp, observation)
+        self.original = original
+
+    def observed_as(self, observation: str) -> "TableEnv":
+        return TableEnv(self.id, self.default_params, observation, self.original)
 
     def _advance(self, key: jax.Array, state: Any, action: Any, params: SuccessorMDP) -> tuple[Any, ...]:
         here, stage = state
@@ -52,7 +71,10 @@ def make(id: str, horizon: int | None = None, **kwargs: Any) -> tuple[TableEnv, 
     if longest is None:
         raise ConfigError(f"{id}: horizon: must be given, episodes of {inner} have no longest length")
     if isinstance(params, TabularMDP):
-        mdp = SuccessorMDP.from_tabular(params.replace(horizon=int(longest)))
+        params = params.replace(horizon=int(longest))
+        mdp = SuccessorMDP.from_tabular(params)
+        stage, state = np.divmod(np.arange(params.num_states * (longest if params.is_staged else 1)), params.num_states)
+        states: Any = state, stage
     else:
-        mdp = enumerate_env(env, params, int(np.max(longest))).mdp
-    return TableEnv(id, mdp), mdp
+        mdp, states, _ = enumerate_env(env, params, int(np.max(longest)))
+    return TableEnv(id, mdp, original=Original(env, params, states)), mdp

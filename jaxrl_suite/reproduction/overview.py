@@ -63,27 +63,55 @@ def command_of(result: dict[str, Any]) -> str:
     return f"jaxrl reproduce {result['paper']}/{result['item']} --scale {result['scale']}"
 
 
+def held_against(results: Iterable[dict[str, Any]]) -> str:
+    """What kinds of targets there are, in words."""
+    plural = {"published": "published numbers", "known answer": "known answers"}
+    cells = [cell for result in results for cell in result["cells"] if cell["target"]]
+    return ", ".join(sorted({plural[cell["target"]["kind"]] for cell in cells}))
+
+
+def summary(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a row a paper: how many items and cells, their verdicts, and what they are held against."""
+    rows = []
+    for paper in sorted({result["paper"] for result in results}):
+        own = [result for result in results if result["paper"] == paper]
+        cells = sum(len(result["cells"]) for result in own)
+        rows.append([paper, str(len(own)), str(cells), *map(str, counts(own).values()), held_against(own)])
+    return markdown_table(("paper", "items", "cells", *KINDS, "held against"), rows)
+
+
 def markdown(results: Sequence[dict[str, Any]], root: Path) -> str:
-    """The items as a table for each paper, with links relative to `root`/docs."""
+    """The items as a table for each paper, with their notes; links are relative to `root`/docs."""
     lines = [
         "# Reproductions",
         "",
         "Made by `jaxrl report --markdown docs/reproductions.md` from the committed results; not to be edited. A cell",
         "*agrees* if its 95 % interval lies within the margin of its target that was set before the run, *differs* if",
         "it lies outside, and is *inconclusive* if it reaches over; *not comparable* has a reason, given on its page.",
-        "The others have no target.",
+        "The others have no target. Known answers are of independent programs, not of the paper.",
         "",
+        summary(results),
     ]
     for paper in sorted({result["paper"] for result in results}):
         own = [result for result in results if result["paper"] == paper]
-        rows = []
-        for result in own:
-            link = f"[{result['item']}](../{result['page'].relative_to(root).as_posix()})"
-            found = counts([result])
-            rows.append([link, result["title"], result["scale"], *map(str, found.values()), f"`{command_of(result)}`"])
-        columns = ("item", "what", "scale", *KINDS, "command")
-        lines += [f"## {paper}", "", markdown_table(columns, rows)]
+        columns = ("item", "what", "scale", "seeds", "held against", *KINDS, "command")
+        lines += [f"## {paper}", "", markdown_table(columns, [_row(result, root) for result in own])]
+        lines += ["Settings, budgets, and where an item departs from its paper:", ""]
+        lines += [f"- **{result['item']}**: {'; '.join(result['notes'])}." for result in own if result["notes"]]
+        lines += [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(result: dict[str, Any], root: Path) -> list[str]:
+    link = f"[{result['item']}](../{result['page'].relative_to(root).as_posix()})"
+    what = [link, result["title"], result["scale"], _seeds(result), held_against([result])]
+    return [*what, *map(str, counts([result]).values()), f"`{command_of(result)}`"]
+
+
+def _seeds(result: dict[str, Any]) -> str:
+    if all(cell["over"] == "exact" for cell in result["cells"]):
+        return "exact"
+    return ", ".join(map(str, sorted({len(training["seeds"]) for training in result["trainings"].values()})))
 
 
 def page(results: Sequence[dict[str, Any]]) -> str:

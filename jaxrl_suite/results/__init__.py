@@ -24,6 +24,7 @@ _HOME = {
     "listing": ("list_runs",),
     "plots": ("learning_curves", "performance_profiles"),
     "maps": ("heat_maps",),
+    "trees": ("game_tree",),
     "curves": ("Curve",),
     "rankings": ("BoundQuality", "Pairwise", "bound_quality", "pairwise"),
     "tables": ("csv_table", "latex_table", "markdown_table"),

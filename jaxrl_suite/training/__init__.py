@@ -6,6 +6,7 @@ from jaxrl_suite.lazy import lazy_names
 
 _HOMES = {
     "Cell": "work_list",
+    "Episode": "episodes",
     "Evaluation": "evaluation",
     "Options": "options",
     "Run": "run",
@@ -14,6 +15,7 @@ _HOMES = {
     "load": "saved_runs",
     "parse_budget": "options",
     "plan_run": "planning",
+    "play_episode": "episodes",
     "resume": "runner",
     "successive_halving": "halving",
     "sweep": "runner",
@@ -24,6 +26,7 @@ _HOMES = {
 
 __all__ = [
     "Cell",
+    "Episode",
     "Evaluation",
     "Options",
     "Run",
@@ -32,6 +35,7 @@ __all__ = [
     "load",
     "parse_budget",
     "plan_run",
+    "play_episode",
     "resume",
     "successive_halving",
     "sweep",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from jaxrl_suite.training.episodes import Episode, play_episode
     from jaxrl_suite.training.evaluation import Evaluation, evaluate
     from jaxrl_suite.training.halving import successive_halving
     from jaxrl_suite.training.options import Options, parse_budget

@@ -10,8 +10,7 @@ import numpy as np
 from jaxrl_suite.agent import Agent
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.precision import precision
-from jaxrl_suite.training import processes
-from jaxrl_suite.training.members import EVALUATION
+from jaxrl_suite.training.episodes import Play, arena, begin, evaluation_keys, play_step
 from jaxrl_suite.training.placement import Plan, make_plan, over_members, pad, place, replicate
 
 
@@ -56,65 +55,28 @@ def evaluate(
     """
     if episodes < 1:
         raise ConfigError(f"episodes = {episodes}: must be >= 1")
-    if env is not None and env_params is None:
-        raise ConfigError(f"env = {env.id}: must come with env_params")
-    if processes.count() > 1:
-        raise ConfigError("evaluate: must be called in one process")
-    params = agent.info.env_params if env_params is None else env_params
-    limit = time_limit(params) if max_steps is None else max_steps
-    if limit < 1:
-        raise ConfigError(f"max_steps = {limit}: must be >= 1")
+    env, params, limit = arena(agent, env, env_params, max_steps)
     with precision(agent.info.precision):
         plan = make_plan(episodes, devices)
-        keys = place(pad(_keys(jnp.asarray(np.asarray(seeds), jnp.uint32), episodes), plan), plan)
-        play = _player(agent, agent.info.env if env is None else env, plan, greedy)
+        keys = place(pad(evaluation_keys(jnp.asarray(np.asarray(seeds), jnp.uint32), episodes), plan), plan)
+        play = _player(agent, env, plan, greedy)
         played = play(keys, *replicate((state, params, jnp.int32(limit)), plan))
         return Evaluation(*(np.asarray(x)[..., :episodes] for x in played))
-
-
-def time_limit(params: Any) -> int:
-    """The environment's own limit on steps. Raises ConfigError if its parameters have none."""
-    known = getattr(params, "max_steps_in_episode", None)
-    if known is not None:
-        return int(np.max(known))
-    if hasattr(params, "env"):
-        return time_limit(params.env)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        if getattr(path[-1], "name", "") == "max_steps_in_episode":
-            return int(np.max(leaf))
-    raise ConfigError("max_steps: the environment has no max_steps_in_episode, so evaluation needs a limit")
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _keys(seeds: jax.Array, episodes: int) -> jax.Array:
-    """[episode, member]."""
-
-    def of_member(seed: jax.Array) -> jax.Array:
-        return jax.random.split(jax.random.fold_in(jax.random.key(seed), EVALUATION), episodes)
-
-    return jax.vmap(of_member, out_axes=1)(seeds)
 
 
 @functools.lru_cache(maxsize=32)
 def _player(agent: Agent, env: Any, plan: Plan, greedy: bool) -> Any:
     def episode(key: jax.Array, state: Any, params: Any, limit: jax.Array) -> Any:
-        key_start, key_reset, key_steps = jax.random.split(key, 3)
-        observation, env_state = env.reset(key_reset, params)
-        memory = agent.start(key_start, state)
+        play, key_steps = begin(agent, env, key, state, params)
 
-        def is_running(loop: Any) -> jax.Array:
-            return jnp.logical_and(~loop[-1], loop[0] < limit)
+        def is_running(play: Play) -> jax.Array:
+            return jnp.logical_and(~play.ended, play.length < limit)
 
-        def play_step(loop: Any) -> Any:
-            length, observation, env_state, memory, total, _ = loop
-            key_act, key_env = jax.random.split(jax.random.fold_in(key_steps, length))
-            action, memory = agent.act(key_act, state, memory, observation, greedy)
-            observation, env_state, reward, terminated, truncated = env.transition(key_env, env_state, action, params)
-            return length + 1, observation, env_state, memory, total + reward, terminated | truncated
+        def go_on(play: Play) -> Play:
+            return play_step(agent, env, greedy, key_steps, state, params, play)[0]
 
-        loop = (jnp.int32(0), observation, env_state, memory, jnp.float32(0.0), jnp.asarray(False))
-        length, *_, total, ended = jax.lax.while_loop(is_running, play_step, loop)
-        return total, length, ended
+        play = jax.lax.while_loop(is_running, go_on, play)
+        return play.total, play.length, play.ended
 
     member = jax.vmap(episode, (0, None, None, None))
 

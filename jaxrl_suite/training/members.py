@@ -104,6 +104,11 @@ def apply_setting(info: AgentInfo, setting: Setting) -> tuple[Any, Any]:
     return env_params, config
 
 
+def setting_agent(info: AgentInfo, setting: Setting) -> Agent:
+    """The agent of one setting, with its own numbers; raises as `apply_setting`."""
+    return info.factory(info.env, *apply_setting(info, setting))
+
+
 def _replace_leaf(env_params: Any, name: str, value: float) -> Any:
     leaves, structure = jax.tree_util.tree_flatten_with_path(env_params)
     known = ["env." + ".".join(map(_key_name, path)) for path, _ in leaves]

@@ -63,12 +63,13 @@ def use_cores(count: int | None = None) -> None:
 
 def notice_idle_cores(members: int) -> None:
     """Tells a library user once what `use_cores` would gain. The command line calls it itself."""
-    if jax.default_backend() != "cpu" or processes.count() > 1:
+    # With NPROC, which `use_cores` sets, somebody has decided.
+    if jax.default_backend() != "cpu" or processes.count() > 1 or "NPROC" in os.environ:
         return
     wanted, has = min(members, cores()), jax.local_device_count()
     if has == 1 < wanted:
         problem, count = f"JAX shows one of {cores()} CPU cores", "" if wanted == cores() else str(wanted)
-    elif wanted == 1 < cores() and "NPROC" not in os.environ:
+    elif wanted == 1 < cores():
         problem, count = f"JAX spreads the operations of one member over {cores()} threads, which slows it down", "1"
     else:
         return

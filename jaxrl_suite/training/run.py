@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxrl_suite.agent import Agent
-from jaxrl_suite.errors import ConfigError
+from jaxrl_suite.errors import CheckpointError, ConfigError
+from jaxrl_suite.training.members import setting_agent
 
 
 class Seconds(NamedTuple):
@@ -79,6 +81,32 @@ class Run:
         NaN where none ended. Raises ConfigError for an agent that reports no episodes.
         """
         return final_returns(self.metrics, self.updates)
+
+    def member(self, seed: int | None = None, setting: int | None = None) -> tuple[Agent, Any]:
+        """(agent, state) of one member, to play with: the agent of its setting, the state without leading axes.
+
+        Args:
+            seed: one of `seeds`; None: the first. setting: of a sweep, an index of `settings`; None: the first.
+
+        Raises:
+            ConfigError: for a seed or a setting there is not, and for a member that diverged.
+            CheckpointError: if the run has no state.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        if seed not in self.seeds:
+            raise ConfigError(f"seed = {seed}: must be one of {', '.join(map(str, self.seeds))}")
+        if setting is not None and setting not in range(len(self.settings or ())):
+            allowed = f"must be 0 to {len(self.settings) - 1}" if self.settings else "only a sweep has settings"
+            raise ConfigError(f"setting = {setting}: {allowed}")
+        if self.state is None:
+            raise CheckpointError(f"{self.path or self} has no checkpoint: there is nothing to play with")
+        chosen = {} if self.settings is None else dict(self.settings[setting or 0])
+        for diverged in self.diverged:
+            if diverged.seed == seed and dict(diverged.setting) == chosen:
+                raise ConfigError(f"seed = {seed}: diverged at update {diverged.update}; choose another")
+        index = self.seeds.index(seed) if self.settings is None else (setting or 0, self.seeds.index(seed))
+        agent = self.agent if self.settings is None else setting_agent(self.agent.info, chosen)
+        return agent, jax.tree.map(lambda x: x[index], self.state)
 
     def save(self, path: Path | str) -> Path:
         """Writes the run to a new directory, as `train(out=...)` would have. Raises RunDirectoryError if it exists."""

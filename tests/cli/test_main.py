@@ -51,10 +51,10 @@ def test_light_commands_never_import_jax(words):
 
 def test_runs_as_a_module():
     done = subprocess.run(
-        [sys.executable, "-m", "jaxrl_suite.cli", "tran"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "jaxrl_suite.cli", "trainn"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == "jaxrl: error: unknown command 'tran': did you mean train?\n"
+    assert done.stderr == "jaxrl: error: unknown command 'trainn': did you mean train?\n"
 
 
 def test_help_of_an_agent_lists_every_field_with_its_documentation(capsys, monkeypatch):

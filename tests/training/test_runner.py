@@ -230,6 +230,7 @@ def test_evaluation_is_the_same_on_any_number_of_devices():
         (2, 1, None, 4, r"use_cores\(2\)"),
         (1, 4, None, 4, r"one member over 4 threads.*use_cores\(1\)"),
         (1, 1, "1", 4, None),
+        (8, 1, "1", 4, None),
         (8, 4, None, 4, None),
         (8, 1, None, 1, None),
     ],

@@ -1,4 +1,4 @@
-"""`jaxrl new-agent`: a file to fill in beside its tests, which fail until it is."""
+"""`jaxrl new-agent`, `jaxrl new-env`: a file to fill in beside its tests, which fail until it is."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from jaxrl_suite.cli.options import Group, Option, parse
 from jaxrl_suite.errors import ConfigError
 
 _OPTIONS = (
-    Option("name", str, (), "of the agent: a word of Python in small letters", "NAME", positional=True),
+    Option("name", str, (), "a word of Python in small letters", "NAME", positional=True),
     Option("out", str, ".", "folder of the two files", "DIR"),
 )
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -17,15 +17,25 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def new_agent(words: Sequence[str]) -> None:
     about = "Writes NAME.py, an agent that lacks its learning step, and test_NAME.py, which says what is missing."
-    values = parse("jaxrl new-agent", about, [Group("", _OPTIONS)], words)
+    _write("agent", about, words)
+
+
+def new_env(words: Sequence[str]) -> None:
+    about = "Writes NAME.py, an environment that lacks its step, and test_NAME.py, which says what is missing."
+    _write("env", about, words)
+
+
+def _write(kind: str, about: str, words: Sequence[str]) -> None:
+    command = f"jaxrl new-{kind}"
+    values = parse(command, about, [Group("", _OPTIONS)], words)
     if len(values["name"]) != 1:
-        raise ConfigError(f"NAME: {len(values['name'])} given, `jaxrl new-agent` takes one")
+        raise ConfigError(f"NAME: {len(values['name'])} given, `{command}` takes one")
     name, folder = values["name"][0], Path(values["out"])
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError(f"NAME = {name}: must be small letters, digits and underscores, a letter first")
     files = {
-        folder / f"{name}.py": "agent.txt",
-        folder / f"test_{name}.py": "test_agent.txt",
+        folder / f"{name}.py": f"{kind}.txt",
+        folder / f"test_{name}.py": f"test_{kind}.txt",
     }
     for file in files:
         if file.exists():

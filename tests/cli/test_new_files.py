@@ -1,4 +1,4 @@
-"""`jaxrl new-agent`: what it writes fails until it is filled in, and passes then."""
+"""`jaxrl new-agent` and `new-env`: what they write fails until it is filled in, and passes then."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from jaxrl_suite.cli import main
 
-FILLED = """
+AGENT = """
         def back(following, step):
             reward, done = step
             value = reward + config.discount * jnp.where(done, 0.0, following)
@@ -32,20 +32,33 @@ def ran_its_tests(folder: Path, *which: str) -> subprocess.CompletedProcess:
     )
 
 
+ENV = """
+        steps = jnp.where(action == 1, 1, -1) * jnp.where(jax.random.bernoulli(key, params.slip), -1, 1)
+        state = MineState(jnp.clip(state.place + steps, 0, PLACES - 1), state.time + 1)
+        reward = (state.place == PLACES - 1).astype(jnp.float32)
+        terminated = (state.place == 0) | (state.place == PLACES - 1)
+        return self.seen(state), state, reward, terminated, ~terminated & (state.time >= params.max_steps_in_episode)
+"""
+
+
 @pytest.mark.slow
-def test_it_fails_until_it_is_filled_in(tmp_path, capsys):
-    assert main(["new-agent", "mine", "--out", str(tmp_path)]) == 0
+@pytest.mark.parametrize(
+    ("kind", "missing", "filled", "passed"),
+    [("agent", "mine: the loss", AGENT, "6 passed"), ("env", "mine: what a step does", ENV, "4 passed")],
+)
+def test_it_fails_until_it_is_filled_in(kind, missing, filled, passed, tmp_path, capsys):
+    assert main([f"new-{kind}", "mine", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [f"{tmp_path}/mine.py", f"{tmp_path}/test_mine.py"]
     empty = ran_its_tests(tmp_path, "-x")
     assert empty.returncode == 1
-    assert "mine: the loss" in empty.stdout
+    assert missing in empty.stdout
     file = tmp_path / "mine.py"
-    missing = '        raise NotImplementedError("mine: the loss")\n'
-    assert missing in file.read_text()
-    file.write_text(file.read_text().replace(missing, FILLED))
+    raised = f'        raise NotImplementedError("{missing}")\n'
+    assert raised in file.read_text()
+    file.write_text(file.read_text().replace(raised, filled))
     full = ran_its_tests(tmp_path)
     assert full.returncode == 0, full.stdout
-    assert "6 passed" in full.stdout
+    assert passed in full.stdout
 
 
 @pytest.mark.parametrize(
@@ -63,10 +76,13 @@ def test_what_cannot_be_written(words, message, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.py"]
 
 
-def test_what_is_written_is_python_and_says_what_is_missing(tmp_path):
-    assert main(["new-agent", "second_one", "--out", str(tmp_path / "new")]) == 0
+@pytest.mark.parametrize(
+    ("kind", "known", "missing"), [("agent", "SecondOneConfig", "the loss"), ("env", "SecondOne:", "what a step does")]
+)
+def test_what_is_written_is_python_and_says_what_is_missing(kind, known, missing, tmp_path):
+    assert main([f"new-{kind}", "second_one", "--out", str(tmp_path / "new")]) == 0
     for file in (tmp_path / "new").iterdir():
         compile(file.read_text(), file.name, "exec")
     text = (tmp_path / "new/second_one.py").read_text()
-    assert "class SecondOneConfig" in text
-    assert 'NotImplementedError("second_one: the loss")' in text
+    assert f"class {known}" in text
+    assert f'NotImplementedError("second_one: {missing}")' in text

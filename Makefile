@@ -26,12 +26,12 @@ setup-test:
 run: setup ## train PPO on CartPole with 32 seeds at once
 	.venv/bin/jaxrl train ppo CartPole-v1 --seeds 32 --below 475
 
-test: lint types ## lint, types, and every test that is not slow
+test: lint types ## lint, types, notebooks, and every test that is not slow
 	$(PYTEST) -m "not slow"
 
-test-full: lint types ## every test, the notebooks too
-	@scripts/bootstrap.sh brax games notebooks tensorboard test
-	$(PYTEST) tests $(addprefix --nbmake ,$(wildcard notebooks))
+test-full: lint types docs ## every test, with all extras, and the documentation
+	@scripts/bootstrap.sh brax docs games tensorboard test
+	$(PYTEST)
 
 lint: setup-test ## ruff's rules and format
 	.venv/bin/ruff check .

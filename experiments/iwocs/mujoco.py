@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxrl_suite.agents import kernel_returns
 from jaxrl_suite.envs import physics
-from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
+from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training, of_means
 from jaxrl_suite.reproduction.loading import import_file
 
 control = import_file(Path(__file__).parent / "control.py", "jaxrl_experiments_iwocs_control")
@@ -181,19 +181,13 @@ def worst_and_average(scale: str, run: Any) -> np.ndarray:
 
 def normalised(name: str, zero: str, one: str, index: int, scores: dict[str, np.ndarray]) -> Estimate:
     """(v - v_TD3) / |v_M2TD3 - v_TD3| of means over seeds, with a bootstrap interval over the seeds of all three."""
-    values = {key: scores[key][:, index] for key in {name, zero, one}}
-    rng = np.random.default_rng(0)
 
     def ratio(means: dict[str, Any]) -> Any:
         scale = np.abs(means[one] - means[zero])
         return np.where(scale > 0, (means[name] - means[zero]) / np.where(scale > 0, scale, 1.0), np.nan)
 
-    drawn = {key: rng.choice(values[key], (2000, len(values[key]))).mean(axis=1) for key in sorted(values)}
-    ratios = ratio(drawn)
-    ratios = ratios[np.isfinite(ratios)]
-    low, high = np.quantile(ratios, (0.025, 0.975)) if ratios.size else (np.nan, np.nan)
-    value = ratio({key: x.mean() for key, x in values.items()})
-    return Estimate(float(value), float(low), float(high), f"{len(values[name])} seeds")
+    values = {key: scores[key][:, index] for key in sorted({name, zero, one})}
+    return of_means(ratio, values, f"{len(values[name])} seeds")
 
 
 def paths(training: Training, parameters: str, scale: str) -> list[Cell]:

@@ -12,7 +12,7 @@ import numpy as np
 import jaxrl_suite
 from jaxrl_suite import results
 from jaxrl_suite.agents import kernel_returns, opposed
-from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training
+from jaxrl_suite.reproduction import Cell, Estimate, Item, Target, Training, of_means
 
 SMALL: dict[str, Any] = {
     "episode_steps": 250,
@@ -230,17 +230,13 @@ def both_scores(scale: str, run: Any) -> np.ndarray:
 
 def relative(name: str, base: str, index: int, scores: dict[str, np.ndarray]) -> Estimate:
     """Change in per cent of the mean over seeds, with a bootstrap interval over the seeds of both."""
-    mine, theirs = (scores[key][:, index] for key in (name, base))
-    rng = np.random.default_rng(0)
 
-    def change(mean: Any, other: Any) -> Any:
+    def change(means: dict[str, Any]) -> Any:
         # Of a pendulum that never swings up, the mean of a draw of seeds may be 0.
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 100.0 * (mean - other) / np.abs(other)
+            return 100.0 * (means[name] - means[base]) / np.abs(means[base])
 
-    drawn = [rng.choice(x, (2000, len(x))).mean(axis=1) for x in (mine, theirs)]
-    low, high = np.quantile(change(*drawn), (0.025, 0.975))
-    return Estimate(float(change(mine.mean(), theirs.mean())), float(low), float(high), f"{len(mine)} seeds")
+    return of_means(change, {key: scores[key][:, index] for key in (name, base)}, f"{len(scores[name])} seeds")
 
 
 def figure(scale: str, runs: Any, path: Path) -> None:

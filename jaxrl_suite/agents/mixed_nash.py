@@ -22,8 +22,8 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.off_policy import replaced, skipped
+from jaxrl_suite.agents.soft_player import ADAM, soft_parts
 from jaxrl_suite.agents.two_player import (
-    ADAM,
     CODE,
     Side,
     TwoPlayerConfig,
@@ -31,7 +31,6 @@ from jaxrl_suite.agents.two_player import (
     observed,
     phase_metrics,
     phases,
-    soft_parts,
 )
 from jaxrl_suite.config import sweepable
 from jaxrl_suite.learning.replay import Experience

@@ -25,16 +25,15 @@ from flax import struct
 
 from jaxrl_suite.agent import Agent, AgentInfo, Metrics, agent_factory
 from jaxrl_suite.agents.off_policy import replaced, skipped
+from jaxrl_suite.agents.soft_player import PlayerLearned, soft_player
 from jaxrl_suite.agents.two_player import (
     CODE,
-    PlayerLearned,
     Side,
     TwoPlayerConfig,
     check_pushed,
     observed,
     phase_metrics,
     phases,
-    soft_player,
 )
 from jaxrl_suite.config import static, sweepable
 from jaxrl_suite.envs.adversaries import PushedBodies

@@ -11,6 +11,7 @@ from jaxrl_suite.reproduction.experiment import (
     Item,
     Target,
     Training,
+    of_means,
     within_errors,
 )
 from jaxrl_suite.reproduction.loading import list_experiments, load_experiment
@@ -25,5 +26,6 @@ __all__ = [
     "Training",
     "list_experiments",
     "load_experiment",
+    "of_means",
     "within_errors",
 ]

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxrl_suite.errors import ConfigError, UnknownNameError
 
 SCALES = ("smoke", "cpu", "full")
@@ -77,6 +79,21 @@ class Estimate(NamedTuple):
     low: float
     high: float
     over: str
+
+
+def of_means(number: Callable[[dict[str, Any]], Any], scores: dict[str, np.ndarray], over: str) -> Estimate:
+    """A number that follows from several trainings' means over seeds, with a bootstrap interval over the seeds of each.
+
+    Args:
+        number: of means by name, floats or arrays of as many draws of seeds; NaN where it is not defined.
+        scores: by name, [seed]; drawn 2000 times, independently of each other, in this order.
+    """
+    rng = np.random.default_rng(0)
+    drawn = number({name: rng.choice(x, (2000, len(x))).mean(axis=1) for name, x in scores.items()})
+    drawn = drawn[~np.isnan(drawn)]
+    low, high = np.quantile(drawn, (0.025, 0.975)) if drawn.size else (np.nan, np.nan)
+    value = number({name: x.mean() for name, x in scores.items()})
+    return Estimate(float(value), float(low), float(high), over)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tests.known_answers.ledger import known_answer
 
 
 @known_answer("baselines/a2c")
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize("env_id", [pytest.param("CartPole-v1", marks=pytest.mark.slow), "Pendulum-v1"])
 def test_it_is_ppo_with_one_pass_over_one_minibatch(env_id):
     """Known answer B3: the ratio is one, and PPO's value loss carries a half."""
     shared = {"num_envs": 4, "rollout_length": 8, "hidden_sizes": (16,), "ent_coef": 0.01, "gae_lambda": 0.9}

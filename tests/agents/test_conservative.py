@@ -263,7 +263,10 @@ def test_with_nothing_known_the_baseline_has_to_be_played(solve):
     assert solve(true_model(0.0)._replace(rows=rows), task, config) is None
 
 
-@pytest.mark.parametrize(("name", "scale", "episodes"), [("dope", 3e-4, 600), ("opt_pess_lp", 1e-4, 2500)])
+@pytest.mark.parametrize(
+    ("name", "scale", "episodes"),
+    [("dope", 3e-4, 600), pytest.param("opt_pess_lp", 1e-4, 2500, marks=pytest.mark.slow)],
+)
 def test_programs_leave_the_baseline_and_keep_the_promise(name, scale, episodes):
     run = jrl.train(agent(name, total_updates=episodes, scale=scale), seeds=2)
     assert run.metrics["violation/count"].sum() == 0

@@ -50,7 +50,13 @@ def action_values(states, observations):
 
 @pytest.mark.parametrize(
     ("name", "double"),
-    [("constant", False), ("observation", False), ("delayed", False), ("delayed", True), ("both", False)],
+    [
+        pytest.param("constant", False, marks=pytest.mark.slow),
+        pytest.param("observation", False, marks=pytest.mark.slow),
+        ("delayed", False),
+        ("delayed", True),
+        ("both", False),
+    ],
 )
 def test_action_values_of_the_probes(name, double):
     """Of a constant, of an observation, of a delayed reward, which is discounted, of an action that fits what is seen:

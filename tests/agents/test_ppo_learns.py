@@ -38,6 +38,7 @@ def values(run, observations):
     return jax.vmap(lambda p: critic.apply(p, (), observations)[1][:, 0])(run.state.params.critic)
 
 
+@pytest.mark.slow
 def test_value_of_a_constant():
     np.testing.assert_allclose(values(trained("probe/constant"), [0.0]), 1.0, atol=0.02)
 

@@ -38,7 +38,9 @@ def values(run, observations):
     return jax.vmap(lambda params: network.apply(params, (), observations)[1])(run.state.params)
 
 
-@pytest.mark.parametrize("name", ["observation", pytest.param("delayed", marks=pytest.mark.slow), "both"])
+@pytest.mark.parametrize(
+    "name", ["observation", *(pytest.param(name, marks=pytest.mark.slow) for name in ("delayed", "both"))]
+)
 def test_action_values_of_the_probes(name):
     """Play is random: without traces the values are to be right for both actions."""
     run = jrl.train(make_agent(f"probe/{name}"), seeds=3)

@@ -22,7 +22,7 @@ from jaxrl_suite.agents import (
 )
 from jaxrl_suite.agents.cat import attacked, budget_of
 from jaxrl_suite.agents.mixed_nash import langevin_step
-from jaxrl_suite.agents.two_player import soft_player
+from jaxrl_suite.agents.soft_player import soft_player
 from jaxrl_suite.errors import ConfigError
 from jaxrl_suite.learning.rationality import teacher_step
 from jaxrl_suite.training.program import OPTIMIZATION
@@ -120,6 +120,7 @@ def test_the_teacher_moves_by_what_was_played():
     assert np.all(seen[1] < (1 - 0.99**21) / 0.01)
 
 
+@pytest.mark.slow
 def test_play_is_judged_at_temperature_zero_with_and_without_the_adversary():
     agent, states, _ = played()
     state = jax.tree.map(lambda x: x[None], states[-1])

@@ -57,7 +57,7 @@ def looked(name, path, searches, policy=None, **config):
 @pytest.mark.parametrize(
     ("path", "share"),
     [
-        ([("J", 0)], True),
+        pytest.param([("J", 0)], True, marks=pytest.mark.slow),
         ([("Qp", 0)], True),
         ([("Kb", 0)], False),
         ([("Q", 0), ("Qpb", 0)], True),

@@ -75,7 +75,7 @@ BRANCH = "def step_env(self, key, state, action, params):"
         ("-jnp.abs(at), done", "-jnp.stack([at, at]), done", 2, "reward has shape (2,)"),
         (BRANCH, f"{BRANCH}\n        if state['at'] > 0: pass", 2, TRACED),
         ("0.1 * params.slope", "0.1 * float(params.slope)", 2, TRACED),
-        ("Box(-10.0, 10.0", "Box(-0.001, 0.001", 8, "outside of observation_space"),
+        pytest.param("Box(-10.0, 10.0", "Box(-0.001, 0.001", 8, "outside of observation_space", marks=pytest.mark.slow),
         pytest.param(
             'state["at"] + 0.1',
             'state["at"] * Walk.calls + 0.1',

@@ -90,6 +90,7 @@ def test_winning_sets():
     assert winning_sets(DarkHex(2), 0).tolist() == [0b0101, 0b0110, 0b1010]
 
 
+@pytest.mark.slow
 def test_larger_boards_play_too():
     env, params = jrl.make("board/dark_hex", size=4)
     returns, ended = random_play(env, params, 500)

@@ -8,8 +8,8 @@ import pytest
 from jaxrl_suite import envs
 
 IDS = [id for id in envs.list_envs() if "/" not in id and id != "MNISTBandit-bsuite"]
-SLOW_TO_COMPILE = {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar", "SpaceInvaders-MinAtar"}
-COMPILED = [pytest.param(id, marks=pytest.mark.slow if id in SLOW_TO_COMPILE else ()) for id in IDS]
+QUICK = ("CartPole-v1", "Pendulum-v1", "MountainCar-v0", "DeepSea-bsuite", "Breakout-MinAtar", "FourRooms-misc")
+COMPILED = [pytest.param(id, marks=() if id in QUICK else pytest.mark.slow) for id in IDS]
 
 
 def types_of(tree):

@@ -80,7 +80,13 @@ def compare_views(rules, state, seen, plausible):
         np.testing.assert_array_equal(ours, np.asarray(state.observation_tensor(player)))
 
 
-@pytest.mark.parametrize("rules", [VARIANTS[i] for i in (0, 1, 2, 3, 4, 5, 9)], ids=named)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param(VARIANTS[i], marks=() if i in (0, 4, 9) else pytest.mark.slow, id=named(VARIANTS[i]))
+        for i in (0, 1, 2, 3, 4, 5, 9)
+    ],
+)
 def test_games_go_as_in_open_spiel(rules):
     ends = play_in_open_spiel(rules, 30, seed=0)
     assert ends["lost"] > 0

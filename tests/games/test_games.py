@@ -155,6 +155,7 @@ def test_dark_games_of_both_kinds():
     assert game.returns(drawn) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_the_environment_plays_the_game():
     for name in ("kuhn_poker", "leduc_poker", "tiny_hanabi_E"):
         env, game = jrl.make(f"game/{name}", observation="raw")

@@ -16,6 +16,7 @@ def lock(length, right=1):
 
 
 @known_answer("sqirl/gorp-locks")
+@pytest.mark.slow
 def test_locks():
     found = [gorp_success(lock(3), 1, m, "first") for m in (1, 2, 3, 4)]
     np.testing.assert_allclose(found, [0.125, 0.328125, 0.505859, 0.640869], atol=1e-6)

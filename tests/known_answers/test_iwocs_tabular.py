@@ -285,6 +285,7 @@ def test_iwocs_on_the_windy_walk(options, first, known):
 
 
 @known_answer("iwocs/windy-walk-rollouts")
+@pytest.mark.slow
 def test_rollouts_of_the_windy_walk_have_known_standard_errors():
     mdp = windy_walk().replace(kernels=windy_walk().kernels[[24]], parameters=[[0.5]])
     calm = windy_walk().kernels[0]

@@ -35,7 +35,9 @@ MOVING = {
 
 
 @known_answer("mirror_descent_search/curves")
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "liars_dice" else ()) for name in CURVES]
+)
 @pytest.mark.parametrize("is_moving", [False, True])
 def test_curves(name, is_moving):
     eta, alpha = ANNEALED[name]
@@ -57,7 +59,12 @@ def test_curves(name, is_moving):
         ("kuhn_poker", (0.45833, 0.09621, 0.02568, 7.27e-3), (0.25, 0.02403, 1.28e-3, 7.4e-5)),
         # Its symmetries make ties, which rounding breaks: later values differ from program to program.
         ("dark_hex", (0.41667, 0.1559, 0.05622), (0.25, 0.10667, 7.36e-3, 9.1e-4)),
-        ("liars_dice", (0.65506, 0.30438, 0.09703, 1.45e-2), (0.30328, 0.08743, 1.91e-3, 4.0e-5)),
+        pytest.param(
+            "liars_dice",
+            (0.65506, 0.30438, 0.09703, 1.45e-2),
+            (0.30328, 0.08743, 1.91e-3, 4.0e-5),
+            marks=pytest.mark.slow,
+        ),
         ("leduc_poker", (2.3736, 0.92702, 0.17303, 3.98e-2), (2.0511, 0.50969, 1.32e-2, 2.5e-4)),
     ],
 )

@@ -215,10 +215,8 @@ AQRE = {
     ("name", "index"),
     [
         *((name, i) for name in ("kuhn_poker", "dark_hex") for i in range(3)),
-        ("liars_dice", 0),
-        ("liars_dice", 1),
         ("leduc_poker", 0),
-        pytest.param("liars_dice", 2, marks=pytest.mark.slow),
+        *(pytest.param("liars_dice", i, marks=pytest.mark.slow) for i in range(3)),
         pytest.param("leduc_poker", 1, marks=pytest.mark.slow),
         pytest.param("leduc_poker", 2, marks=pytest.mark.slow),
     ],
@@ -305,7 +303,7 @@ def test_reduced_plans_of_kuhn_poker():
         ("kuhn_poker", 0.5, (0.452, 0.200, 1.48e-3, None)),
         ("kuhn_poker", 0.1, (2.70, 2.41, 0.752, 3.10e-2, 3.9e-10)),
         ("kuhn_poker", 0.05, (3.86, 3.69, 2.32, 0.261, 6.5e-4)),
-        ("liars_dice", 0.1, (2.67, 2.49, 1.10, 2.56e-2)),
+        pytest.param("liars_dice", 0.1, (2.67, 2.49, 1.10, 2.56e-2), marks=pytest.mark.slow),
     ],
 )
 def test_distance_to_the_agent_quantal_response(name, alpha, known):

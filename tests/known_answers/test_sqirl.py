@@ -28,6 +28,11 @@ def extended_states(plain, sticky):
     return int(is_met[: plain.num_states * plain.num_actions].sum()) + (not is_met[0])
 
 
+def small_first(maps):
+    """The largest room is for the long run of tests."""
+    return [pytest.param(id, marks=pytest.mark.slow if id == "empty-16" else ()) for id in maps]
+
+
 PLAIN = {
     "empty-5": (32, 0.7620095947, 5, 6, 24872),
     "empty-6": (60, 0.4992805107, 7, 8, 223842),
@@ -38,7 +43,7 @@ PLAIN = {
 
 
 @known_answer("sqirl/gridworlds")
-@pytest.mark.parametrize("id", PLAIN)
+@pytest.mark.parametrize("id", small_first(PLAIN))
 def test_gridworlds(id):
     states, of_random, window, horizon, needed = PLAIN[id]
     mdp = enumerated(id).mdp
@@ -65,7 +70,7 @@ STICKY = {
 
 
 @known_answer("sqirl/gridworlds-sticky")
-@pytest.mark.parametrize("id", STICKY)
+@pytest.mark.parametrize("id", small_first(STICKY))
 def test_sticky_gridworlds(id):
     states, of_random, window = STICKY[id]
     plain = enumerated(id).mdp
@@ -86,7 +91,7 @@ SHAPED = {
 
 
 @known_answer("sqirl/gridworlds-shaped")
-@pytest.mark.parametrize("id", SHAPED)
+@pytest.mark.parametrize("id", small_first(SHAPED))
 def test_shaped_gridworlds(id):
     best, of_random, horizon, needed, of_random_sticky, sticky_depth = SHAPED[id]
     plain = enumerated(id, shaping="distance").mdp

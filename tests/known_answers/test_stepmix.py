@@ -317,7 +317,7 @@ def candidates(baseline, following):
 @known_answer("stepmix/chain")
 @known_answer("stepmix/counts")
 @pytest.mark.parametrize("name", ["stepmix", "epsmix", "bpi_ucbvi"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(i, marks=pytest.mark.slow) for i in (2, 3))])
 def test_bounds_hold_for_every_candidate_in_every_episode(name, seed):
     """Stepped one by one: L_j <= V of candidate j <= V of its best continuation <= U_j, on random instances."""
     mdp = random_mdp(100 + seed)
@@ -351,7 +351,7 @@ def test_bounds_hold_for_every_candidate_in_every_episode(name, seed):
 
 KNOWN = tomllib.loads((EXPERIMENTS / "stepmix" / "known_answers.toml").read_text())["table"]
 ROWS = [(name, baseline) for baseline in BASELINES for name in ("stepmix", "epsmix", "bpi_ucbvi", "budget_exploration")]
-FAST = {("stepmix", "eta=10"), ("epsmix", "det2"), ("bpi_ucbvi", "eta=10"), ("budget_exploration", "eta=5")}
+FAST = {("stepmix", "eta=10"), ("budget_exploration", "eta=5")}
 
 
 def within_three_errors(measured, target, seeds=SEEDS):

@@ -144,6 +144,7 @@ class Walk:
 
 @quickly
 @given(names, st.integers(0, 20), st.floats(0.01, 3.0), st.floats(0.0, 1.0))
+@pytest.mark.slow
 def test_it_is_what_a_walk_over_the_tree_finds(name, seed, step_size, temperature):
     game = GAMES[name]()
     policy = random_policy(game, seed)

@@ -62,12 +62,14 @@ def test_gorp_that_does_not_find_it():
     assert found.by_depth.tolist() == [math.inf]
 
 
+@pytest.mark.slow
 def test_gorp_on_the_key_corridor():
     found = solvers.gorp_effective_horizon(gridworld("key-corridor"), (1,), ties="first")
     assert (found.depth, found.episodes) == (1, 46)
     assert found.horizon == pytest.approx(3.1368, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_other_exploration():
     """Play that takes the right action three times in four: Q^1 of the right action at step t is 0.75^(L - t)."""
     mdp, play = lock([1, 1, 1]), [1, 3]

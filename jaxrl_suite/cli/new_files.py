@@ -1,5 +1,6 @@
 """`jaxrl new-agent`, `jaxrl new-env`: a file to fill in beside its tests, which fail until it is."""
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,3 +50,5 @@ def _write(kind: str, about: str, words: Sequence[str]) -> None:
         raise ConfigError(f"--out = {folder}: cannot be written to ({error.strerror})") from None
     print("\n".join(map(str, files)))
     print(f"fill in what `python -m pytest {folder / f'test_{name}.py'}` says is missing")
+    if importlib.util.find_spec("pytest") is None:
+        print("pytest is not installed here: `pip install pytest`, or in a checkout `make setup EXTRAS=test`")

@@ -50,6 +50,7 @@ def trained(env_id, **settings):
     return jrl.train(jrl.agents.a2c(env, params, jrl.agents.A2CConfig(**(SETTINGS | settings))), seeds=3)
 
 
+@pytest.mark.slow
 def test_the_better_action_is_found():
     run = trained("probe/both")
     evaluation = jrl.evaluate(run.agent, run.state, seeds=run.seeds, episodes=16)

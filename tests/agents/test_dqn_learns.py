@@ -53,7 +53,7 @@ def action_values(states, observations):
     [
         pytest.param("constant", False, marks=pytest.mark.slow),
         pytest.param("observation", False, marks=pytest.mark.slow),
-        ("delayed", False),
+        pytest.param("delayed", False, marks=pytest.mark.slow),
         ("delayed", True),
         ("both", False),
     ],

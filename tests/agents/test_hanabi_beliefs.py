@@ -63,6 +63,7 @@ def test_the_exact_posterior_is_that_of_all_deals():
     assert compared > 30
 
 
+@pytest.mark.slow
 def test_drawn_games_are_ones_that_the_player_may_be_in():
     """Small Hanabi: all that it sees is as it was, and every hand agrees with every hint."""
     env, params = make("hanabi/small"), make("hanabi/small").default_params

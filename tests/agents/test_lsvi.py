@@ -19,6 +19,7 @@ def lock_run(updates=500, **settings):
     return mdp, jrl.train(jrl.agents.lsvi_ucb_plus_plus(env, mdp, config), seeds=4, updates=updates, quick_compile=True)
 
 
+@pytest.mark.slow
 def test_a_lock_is_opened_and_stays_open():
     _, run = lock_run()
     assert run.metrics["value/policy"][:, -1].min() == 1.0

@@ -208,7 +208,7 @@ def test_advantages_of_players_who_take_turns(seed, discount, decay, signs):
 
 
 @pytest.mark.parametrize(
-    "env_id", [pytest.param("CartPole-v1", marks=pytest.mark.slow), "Pendulum-v1", "game/kuhn_poker"]
+    "env_id", [*(pytest.param(id, marks=pytest.mark.slow) for id in ("CartPole-v1", "Pendulum-v1")), "game/kuhn_poker"]
 )
 def test_without_the_divergence_it_is_ppo(env_id):
     shared = {"num_envs": 4, "rollout_length": 8, "hidden_sizes": (16,), "num_minibatches": 1}

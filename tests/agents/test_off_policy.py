@@ -151,6 +151,7 @@ def test_the_actor_has_its_turn_every_other_minibatch(name):
         assert bool(np.isfinite(metrics[step]["loss/actor"])) == is_turn, step
 
 
+@pytest.mark.slow
 def test_targets_of_sac_move_at_each_minibatch_and_its_actor_catches_up():
     _, states, _ = run_of("sac", 7, policy_period=3, polyak=0.25)
     for step in (4, 5, 6):

@@ -15,7 +15,7 @@ PROBE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["sac", "td3"])
+@pytest.mark.parametrize("name", ["sac", pytest.param("td3", marks=pytest.mark.slow)])
 def test_actions_of_the_target_probe(name):
     """The mode is half the observation; without entropy's pull for SAC once its temperature has fallen."""
     env, params = jrl.make("probe/target")

@@ -35,7 +35,7 @@ def test_first_pass_has_ratio_one():
 @pytest.mark.parametrize(
     ("torso", "env_id"),
     [
-        ("mlp", "Pendulum-v1"),
+        pytest.param("mlp", "Pendulum-v1", marks=pytest.mark.slow),
         ("gru", "CartPole-v1"),
         pytest.param("mlp", "CartPole-v1", marks=pytest.mark.slow),
         pytest.param("gru", "Pendulum-v1", marks=pytest.mark.slow),

@@ -59,6 +59,7 @@ def test_the_better_action_is_found(env_id):
     np.testing.assert_allclose(evaluation.returns, 1.0)
 
 
+@pytest.mark.slow
 def test_a_continuous_target_is_hit():
     run = trained("probe/target", total_updates=200)
     evaluation = jrl.evaluate(run.agent, run.state, seeds=run.seeds, episodes=16)

@@ -48,7 +48,7 @@ def test_action_values_of_the_probes(name):
     np.testing.assert_allclose(values(run, exact.observations), np.stack([exact.action_values] * 3), atol=0.06)
 
 
-@pytest.mark.parametrize(("cut", "expected"), [(False, 10.0), (True, None)])
+@pytest.mark.parametrize(("cut", "expected"), [(False, 10.0), pytest.param(True, None, marks=pytest.mark.slow)])
 def test_a_time_limit_is_bootstrapped_through(cut, expected):
     # What is seen is always zero, so only biases learn, a step at a time.
     settings = {"truncation_is_termination": cut, "q_lambda": 0.9, "learning_rate": 5e-2}

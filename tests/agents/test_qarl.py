@@ -181,6 +181,7 @@ def test_episodes_one_after_the_other():
     np.testing.assert_array_equal(np.flatnonzero(~follows), np.arange(20, 125, 21))
 
 
+@pytest.mark.slow
 def test_the_adversary_learns_the_opposite():
     config = quadratic(updates=12, curriculum="point", critic_rate=1e-2, initial_temperature=1e-6, threshold=-1e9)
     run = jrl.train(qarl(*jrl.make("pushed/quadratic"), config), seeds=1, quick_compile=True)

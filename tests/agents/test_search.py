@@ -60,7 +60,7 @@ def looked(name, path, searches, policy=None, **config):
         pytest.param([("J", 0)], True, marks=pytest.mark.slow),
         ([("Qp", 0)], True),
         ([("Kb", 0)], False),
-        ([("Q", 0), ("Qpb", 0)], True),
+        pytest.param([("Q", 0), ("Qpb", 0)], True, marks=pytest.mark.slow),
     ],
 )
 def test_estimates_are_unbiased(path, share):

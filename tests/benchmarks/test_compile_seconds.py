@@ -23,6 +23,7 @@ def test_no_program_has_grown_much(name):
     assert now <= compile_seconds.MOST_GROWTH * before[name], f"{name}: {before[name]} operations before, {now} now"
 
 
+@pytest.mark.slow
 def test_a_program_is_measured_in_two_processes(tmp_path, capsys):
     assert compile_seconds.main(["uniform_play", "--out", str(tmp_path / "out.json")]) == 0
     (row,) = json.loads((tmp_path / "out.json").read_text())["rows"]

@@ -70,7 +70,7 @@ def short_run():
     return jrl.train(agent, seeds=SEEDS, quick_compile=True)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["table", "lock"])
+@pytest.mark.parametrize("which", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["table", "lock"])
 def test_a_short_lock_is_learnt_with_as_much_regret(which):
     mdp, run = lock(length=4), short_run()
     ours, count = run.metrics["regret"].sum(axis=-1), run.metrics["switch/count"].sum(axis=-1)

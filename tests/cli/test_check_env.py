@@ -83,7 +83,9 @@ BRANCH = "def step_env(self, key, state, action, params):"
             "PROBLEM  the same keys give the same episodes",
             marks=pytest.mark.slow,
         ),
-        ('at = state["at"] + 0.1', 'at = jnp.sqrt(state["at"]) + 0.1', 8, "is not finite"),
+        pytest.param(
+            'at = state["at"] + 0.1', 'at = jnp.sqrt(state["at"]) + 0.1', 8, "is not finite", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_faults_are_found(tmp_path, capsys, old, new, status, message):

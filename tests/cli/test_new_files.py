@@ -61,6 +61,13 @@ def test_it_fails_until_it_is_filled_in(kind, missing, filled, passed, tmp_path,
     assert passed in full.stdout
 
 
+@pytest.mark.parametrize("is_here", [True, False])
+def test_who_lacks_pytest_is_told(is_here, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if is_here else None)
+    assert main(["new-env", "mine", "--out", str(tmp_path)]) == 0
+    assert ("pytest is not installed" in capsys.readouterr().out) is not is_here
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -171,6 +171,7 @@ def test_a_run_goes_on_with_fewer_devices(tmp_path):
     assert same_states(last.state, whole.state)
 
 
+@pytest.mark.slow
 def test_shards_go_on_with_fewer_devices(tmp_path, unsplit):
     agent = data_agent()
     jrl.train(agent, seeds=2, updates=1, quick_compile=True, out=tmp_path / "run")

@@ -144,6 +144,7 @@ def test_cards_hints_and_points_are_accounted_for(data):
 
 @settings(deadline=None, max_examples=15)
 @given(st.data())
+@pytest.mark.slow
 def test_another_hand_is_nothing_its_player_sees(data):
     rules, games, n, t = drawn_turn(data)
     state = jax.tree.map(lambda x: x[n, t], games.state)

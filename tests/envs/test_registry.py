@@ -41,6 +41,7 @@ def test_parameters_are_plain_numbers_and_can_be_changed():
     assert isinstance(params.max_steps_in_episode, int)
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_a_whole_number_everywhere():
     for id in envs.list_envs():
         if id != "MNISTBandit-bsuite":

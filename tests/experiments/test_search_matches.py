@@ -22,7 +22,9 @@ def run_of(matches, game, name):
     return SimpleNamespace(agent=player.agent, state=player.states, seeds=range(matches.players.SEEDS))
 
 
-@pytest.mark.parametrize(("game", "printed"), [("dark hex", 0), ("phantom tic-tac-toe", -22)])
+@pytest.mark.parametrize(
+    ("game", "printed"), [pytest.param("dark hex", 0, marks=pytest.mark.slow), ("phantom tic-tac-toe", -22)]
+)
 def test_uniform_against_the_first_legal_action(matches, game, printed):
     """What the paper prints for players that learn nothing, whose standard error is 2; 4,000 games here."""
     run = run_of(matches, game, matches.players.UNIFORM)

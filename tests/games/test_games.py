@@ -77,6 +77,7 @@ def test_renamed_actions_and_shifted_payoffs_change_nothing(seed, order, shift):
 
 @quickly
 @given(seeds, st.integers(0, 5))
+@pytest.mark.slow
 def test_action_values_are_those_of_a_walk_over_the_tree(seed, other):
     game = random_game(seed, is_zero_sum=False)
     policy = random_policy(game, other)

@@ -36,7 +36,8 @@ MOVING = {
 
 @known_answer("mirror_descent_search/curves")
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "liars_dice" else ()) for name in CURVES]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("liars_dice", "leduc_poker") else ()) for name in CURVES],
 )
 @pytest.mark.parametrize("is_moving", [False, True])
 def test_curves(name, is_moving):
@@ -65,7 +66,12 @@ def test_curves(name, is_moving):
             (0.30328, 0.08743, 1.91e-3, 4.0e-5),
             marks=pytest.mark.slow,
         ),
-        ("leduc_poker", (2.3736, 0.92702, 0.17303, 3.98e-2), (2.0511, 0.50969, 1.32e-2, 2.5e-4)),
+        pytest.param(
+            "leduc_poker",
+            (2.3736, 0.92702, 0.17303, 3.98e-2),
+            (2.0511, 0.50969, 1.32e-2, 2.5e-4),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_counterfactual_regret_minimisation(name, plain, plus):

@@ -123,6 +123,7 @@ def test_head_one_is_the_value_of_random_play():
     assert at_start == pytest.approx(0.7620095947, abs=4 * 0.43 / 4000**0.5)
 
 
+@pytest.mark.slow
 def test_the_pooled_table_solves_an_empty_room():
     env = jrl.make("table/grid/empty-5", sticky_actions=0.25, observation="raw")[0]
     config = jrl.agents.SQIRLConfig(depth=2, episodes=5, discount=0.99, regressor="table")
@@ -134,7 +135,8 @@ def test_the_pooled_table_solves_an_empty_room():
 
 
 @pytest.mark.parametrize(
-    ("regressor", "judged"), [("network", False), pytest.param("table", False, marks=pytest.mark.slow), ("table", True)]
+    ("regressor", "judged"),
+    [*(pytest.param(name, False, marks=pytest.mark.slow) for name in ("network", "table")), ("table", True)],
 )
 def test_a_finished_run_stays_as_it_is(regressor, judged):
     """It ends by its budget of steps, or by a judge that sees its task solved."""
@@ -184,6 +186,7 @@ def test_linear_regression_on_one_hot_observations_is_the_mean():
 
 
 @known_answer("sqirl/coin")
+@pytest.mark.slow
 def test_the_coin_needs_a_policy():
     env = table("tabular/coin")
     _, values = final_values(jrl.agents.sqirl_theory, env, theory(episodes=20, horizon=2), 2000)

@@ -295,8 +295,8 @@ def saved_cell(saved, cell):
     return kept
 
 
-BOARDS = ("exploitability-cpu.json", "boards-cpu.json")
-"""Whose exact values are of whole games in the dark, which tests of the solver have, too."""
+SOLVED_LONG = tuple(f"{name}-cpu.json" for name in ("exploitability", "boards", "particles", "equilibria", "analysis"))
+"""Whose exact values take long, and are among the known answers, too."""
 LONG = ("bridge-lite-cpu.json",)
 """Whose intervals over tasks and seeds take half a minute."""
 
@@ -316,7 +316,7 @@ def test_cells_over_several_trainings_follow_from_the_scores(path):
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(p, marks=pytest.mark.slow if p.name in BOARDS else (), id=p.name) for p in REPRODUCTIONS]
+    "path", [pytest.param(p, marks=pytest.mark.slow if p.name in SOLVED_LONG else (), id=p.name) for p in REPRODUCTIONS]
 )
 def test_exact_cells_are_exact_again(path):
     saved = json.loads(path.read_text())

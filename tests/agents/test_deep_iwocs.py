@@ -257,6 +257,7 @@ def test_other_environments_are_refused():
         jrl.agents.adversarial_dqn(ENV, bad)
 
 
+@pytest.mark.slow
 def test_an_adversary_moves_after_each_block():
     """And the returns of its kernel are the least of the corners'."""
     shared = ("num_envs", "train_frequency", "batch_size", "buffer_size", "hidden_sizes", "block_updates", "search")

@@ -81,6 +81,7 @@ def test_lambda_is_the_sum_over_the_data():
     np.testing.assert_allclose(state.covariance[0], np.eye(60) + phi.T @ phi, rtol=1e-9, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_one_hot_features_it_is_the_tabular_algorithm():
     env, mdp = jrl.make("tabular/lock", length=4, actions=3)
     config = jrl.agents.LinearNORAConfig(pooled=False, bonus=1.0, step_size=10.0, return_high=1.0, total_updates=60)

@@ -87,6 +87,7 @@ def test_targets_bootstrap_through_truncation_from_the_lesser_twin(name, env_set
     np.testing.assert_allclose(metrics["value/mean"], 2.5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_soft_target_has_the_entropy_of_the_next_action():
     """A policy of known spread: y = 0.5 + 0.9 (5 - alpha log pi), whose mean over many samples is with the entropy."""
     agent = make_agent("sac", batch_size=4096, buffer_size=4096, discount=0.9, initial_temperature=2.0, polyak=1e-9)
@@ -215,6 +216,7 @@ def test_the_temperature_follows_the_entropy(spread, rises):
 
 
 @known_answer("iwocs/plain-value")
+@pytest.mark.slow
 def test_an_enhanced_critic_without_entropy_has_the_same_two_values():
     """alpha = 0: soft and plain value have one target; and what follows is learnt."""
     agent = make_agent(

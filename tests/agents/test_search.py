@@ -163,6 +163,7 @@ def test_its_blueprint_can_be_trained():
     assert found.ended.all()
 
 
+@pytest.mark.slow
 def test_a_search_in_double_precision_leaves_others_in_single():
     """They share the game's arrays, whose numbers a compiled program may hold."""
     looked("tiny_hanabi_B", [("0:0", 0)], 2)

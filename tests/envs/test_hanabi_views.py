@@ -21,6 +21,7 @@ from tests.envs.hanabi_games import random_games
     ],
     ids=["small", "three players"],
 )
+@pytest.mark.slow
 def test_a_view_with_the_own_hand_is_the_game(rules):
     """All that is seen of it by anyone is the same, and so is every field but `marks` and the order of the deck."""
     env, games = HanabiEnv("hanabi/of-a-test", rules), random_games(rules, jax.random.key(0), 30)

@@ -25,6 +25,7 @@ def test_locks():
 
 
 @known_answer("sqirl/gorp-ties")
+@pytest.mark.slow
 def test_ties():
     """Where the right action comes first, breaking ties by order succeeds always, which is an artefact."""
     assert gorp_success(lock(5, right=0), 1, 1, "first") == pytest.approx(1.0)

@@ -75,6 +75,7 @@ def test_only_steps_followed_by_random_play_are_stored():
 
 
 @known_answer("sqirl/gradient-steps")
+@pytest.mark.slow
 def test_gradient_steps_count_all_steps():
     run = network_run(5, 100, 3)
     assert run.metrics["gradient_steps/count"].tolist() == [[40, 40, 40]] * 2

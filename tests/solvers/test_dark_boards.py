@@ -72,7 +72,7 @@ def test_uniform_against_uniform(name, known):
 
 
 @known_answer("mirror_descent_search/dark-boards")
-@pytest.mark.parametrize("name", [*SLOW, "classical tic-tac-toe"])
+@pytest.mark.parametrize("name", [*SLOW, pytest.param("classical tic-tac-toe", marks=pytest.mark.slow)])
 def test_answers_to_uniform_play(name):
     for seat in (0, 1):
         found = dark_responses(GAMES[name], seat, (0, *TAUS))

@@ -122,6 +122,7 @@ def test_settings_are_one_program_and_the_same_as_alone():
     "name",
     [pytest.param("baseline_only", marks=pytest.mark.slow), "stepmix", pytest.param("epsmix", marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_evaluation_plays_what_the_next_episode_is_judged_by(name):
     run = jrl.train(agent(name, scale=1e-5), seeds=1, updates=400)
     if name != "baseline_only":

@@ -171,6 +171,7 @@ def test_a_member_in_a_batch_is_the_member_alone(history):
         np.testing.assert_allclose(many[2], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_ends_as_if_it_had_not_been(tmp_path):
     """Bit for bit, the buffer too. And the program needs no second buffer: it is changed in place."""
     agent = make_agent(num_envs=8, batch_size=16, buffer_size=50_000, total_updates=6)

@@ -135,6 +135,7 @@ def test_bad_settings_are_refused_before_compiling(settings, message):
         jrl.train(jrl.agents.ppo(env, params, jrl.agents.PPOConfig(**(SMALL | settings))), seeds=1)
 
 
+@pytest.mark.slow
 def test_every_float_setting_can_be_swept():
     """All in one program, environment parameters too; a value that differs leads to other parameters."""
     from jaxrl_suite.config import sweepable_fields

@@ -75,6 +75,7 @@ def test_switches_change_what_is_learnt():
     assert not same_states(plain.params, scaled.params)
 
 
+@pytest.mark.slow
 def test_play_is_greedy_or_explores():
     agent, (state, _) = first_update(final_epsilon=0.5)
     observation = jnp.zeros(4)

@@ -122,6 +122,7 @@ def counted(rules, cards):
 
 @settings(deadline=None, max_examples=15)
 @given(st.data())
+@pytest.mark.slow
 def test_cards_hints_and_points_are_accounted_for(data):
     rules, games, n, t = drawn_turn(data)
     state = jax.tree.map(lambda x: np.asarray(x)[n, t], games.after)

@@ -20,6 +20,7 @@ def test_every_known_answer_is_held_against_a_number():
 
 
 @pytest.mark.parametrize("name", ["variants", "tiny-hanabi"])
+@pytest.mark.slow
 def test_small_scales_agree(name, tmp_path):
     item = EXPERIMENT.item(name, "smoke")
     cells = report.measure(item, run_trainings(item, tmp_path))

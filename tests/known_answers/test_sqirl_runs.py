@@ -180,6 +180,7 @@ def test_one_step_of_planning_leaves_the_trap():
         np.testing.assert_allclose(deep, 0.9, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_linear_regression_on_one_hot_observations_is_the_mean():
     # In the first round both see the same random episodes.
     means, weights = (trap_run(1, depth=2, regressor=r).state.agent.memory for r in ("table", "linear"))

@@ -261,6 +261,7 @@ def test_with_one_stage_both_mix_alike(lower, threshold):
 
 
 @known_answer("stepmix/no-threshold")
+@pytest.mark.slow
 def test_without_a_threshold_all_are_one_algorithm():
     runs = [
         train(name, 3, episodes=300, threshold=-0.1, threshold_is_fraction=False)

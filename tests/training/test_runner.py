@@ -212,6 +212,7 @@ def test_evaluation_uses_its_own_stream_and_memory():
     assert not short.ended.any()
 
 
+@pytest.mark.slow
 def test_evaluation_is_the_same_on_any_number_of_devices():
     run = jrl.train(ppo_agent(), seeds=3, updates=1)
     play = {"seeds": run.seeds, "greedy": False}

@@ -26,6 +26,7 @@ PACKAGES = {
     "jaxrl_suite.games": "Games",
     "jaxrl_suite.solvers": "Exact solvers",
     "jaxrl_suite.training": "The runner",
+    "jaxrl_suite.drawing": "Pictures",
     "jaxrl_suite.results": "Results",
     "jaxrl_suite.learning": "Parts of agents",
     "jaxrl_suite.reproduction": "Reproductions",

@@ -10,7 +10,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("NPROC", "2")
 # A test that found an earlier run's program would not test this one's compilation.
 os.environ["JAXRL_COMPILE_CACHE"] = "off"
-# Tests compile much and compute little: a third of the time for the same numbers to rounding.
+# Tests compile much and compute little: less than a third of the time for the same numbers to rounding.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 
 import jax

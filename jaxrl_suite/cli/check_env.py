@@ -20,10 +20,9 @@ step, observation_space, action_space), its class, or a function that returns it
 
 def check_env(words: Sequence[str]) -> None:
     values = parse("jaxrl check-env", _ABOUT, [Group("", _OPTIONS)], words)
-    if len(values["env"]) != 1:
-        raise ConfigError(f"ENV: {len(values['env'])} given, `jaxrl check-env` takes one")
+    named = common.only("ENV", "jaxrl check-env", values["env"])
     common.use_cores(1)
-    env, params = _made(values["env"][0])
+    env, params = _made(named)
     from jaxrl_suite.envs.checking import check_environment
 
     found = check_environment(env, params)

@@ -37,6 +37,20 @@ TOGETHER = (
 """How several processes make one run."""
 
 
+PLAY = (
+    Option("greedy", bool, True, "play the policy's mode; --no-greedy: samples"),
+    Option("max_steps", int, None, "limit on an episode's length; default: the environment's own", "N"),
+)
+"""How episodes are played with what was learned."""
+
+
+def check_play(values: Values) -> None:
+    """Raises ConfigError for no episodes, or none of any length."""
+    for name in ("episodes", "max_steps"):
+        if values[name] is not None and values[name] < 1:
+            raise ConfigError(f"{name} = {values[name]}: must be >= 1")
+
+
 def runner_options(values: Values) -> dict[str, Any]:
     """`HOW` as keyword arguments of `train`, `sweep` and `resume`.
 
@@ -98,11 +112,16 @@ def parse_seeds(text: str) -> int | tuple[int, ...]:
     return seeds[0] if len(seeds) == 1 and "," not in text else seeds
 
 
+def only(what: str, usage: str, words: Sequence[str], hint: str = "") -> str:
+    """The only word of a kind. Raises ConfigError for none or several."""
+    if len(words) != 1:
+        raise ConfigError(f"{what}: {len(words)} given, `{usage}` takes one{hint}")
+    return words[0]
+
+
 def one_run(command: str, words: Sequence[str]) -> str:
     """The only run named. Raises ConfigError for none or several."""
-    if len(words) != 1:
-        raise ConfigError(f"RUN: {len(words)} given, `jaxrl {command} RUN` takes one; `jaxrl list runs` shows them")
-    return words[0]
+    return only("RUN", f"jaxrl {command} RUN", words, "; `jaxrl list runs` shows them")
 
 
 def require_run(path: str | Path) -> Any:

@@ -5,13 +5,12 @@ from typing import Any
 
 from jaxrl_suite.cli import common, tables
 from jaxrl_suite.cli.options import Group, Option, parse
-from jaxrl_suite.errors import CheckpointError, ConfigError
+from jaxrl_suite.errors import CheckpointError
 
 _OPTIONS = (
     Option("run", str, (), "run directory", "RUN", positional=True),
     Option("episodes", int, 100, "episodes of each member", "N", allowed=">= 1"),
-    Option("greedy", bool, True, "play the policy's mode; --no-greedy: samples"),
-    Option("max_steps", int, None, "limit on an episode's length; default: the environment's own", "N"),
+    *common.PLAY,
     common.JSON,
 )
 _COLUMNS = ("seed", "mean return", "deviation", "lowest", "highest", "mean length", "episodes cut off")
@@ -21,9 +20,7 @@ def evaluate(words: Sequence[str]) -> None:
     about = "Plays whole episodes with the newest sound checkpoint of a run, without learning."
     values = parse("jaxrl eval", about, [Group("", _OPTIONS)], words)
     path = common.one_run("eval", values["run"])
-    for name in ("episodes", "max_steps"):
-        if values[name] is not None and values[name] < 1:
-            raise ConfigError(f"{name} = {values[name]}: must be >= 1")
+    common.check_play(values)
     common.require_run(path)
     common.use_cores()
     import jaxrl_suite as jrl

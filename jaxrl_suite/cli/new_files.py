@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
+from jaxrl_suite.cli import common
 from jaxrl_suite.cli.options import Group, Option, parse
 from jaxrl_suite.errors import ConfigError
 
@@ -29,9 +30,7 @@ def new_env(words: Sequence[str]) -> None:
 def _write(kind: str, about: str, words: Sequence[str]) -> None:
     command = f"jaxrl new-{kind}"
     values = parse(command, about, [Group("", _OPTIONS)], words)
-    if len(values["name"]) != 1:
-        raise ConfigError(f"NAME: {len(values['name'])} given, `{command}` takes one")
-    name, folder = values["name"][0], Path(values["out"])
+    name, folder = common.only("NAME", command, values["name"]), Path(values["out"])
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError(f"NAME = {name}: must be small letters, digits and underscores, a letter first")
     files = {

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 from jaxrl_suite.cli import common
 from jaxrl_suite.cli.options import Group, Option, parse
-from jaxrl_suite.errors import ConfigError
 
 _OPTIONS = (
     Option("run", str, (), "run directory", "RUN", positional=True),
     Option("seed", int, None, "which seed plays; default: the run's first", "N"),
     Option("setting", int, None, "of a sweep, which setting, from 0; default: the first", "I", allowed=">= 0"),
     Option("episodes", int, 1, "episodes, one after another", "K", allowed=">= 1"),
-    Option("greedy", bool, True, "play the policy's mode; --no-greedy: samples"),
-    Option("max_steps", int, None, "limit on an episode's length; default: the environment's own", "N"),
+    *common.PLAY,
     Option("out", str, None, "a .gif, or a folder for PNGs; default: RUN/figures/episode-seed-N.gif", "PATH"),
 )
 _ABOUT = """\
@@ -23,9 +21,7 @@ They are the first that `jaxrl eval` plays with this seed."""
 def render(words: Sequence[str]) -> None:
     values = parse("jaxrl render", _ABOUT, [Group("", _OPTIONS)], words)
     path = common.one_run("render", values["run"])
-    for name in ("episodes", "max_steps"):
-        if values[name] is not None and values[name] < 1:
-            raise ConfigError(f"{name} = {values[name]}: must be >= 1")
+    common.check_play(values)
     common.require_run(path)
     from jaxrl_suite.drawing.saving import check_out
 

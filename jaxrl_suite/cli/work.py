@@ -34,9 +34,7 @@ _KEYS = ("seeds", "updates", "agent", "env", "config", "params", "grid")
 
 def work(words: Sequence[str]) -> None:
     values = parse("jaxrl work", _EXAMPLE, [Group("", _OPTIONS)], words)
-    if len(values["list"]) != 1:
-        raise ConfigError(f"LIST.toml: {len(values['list'])} given, `jaxrl work` takes one")
-    file = Path(values["list"][0])
+    file = Path(common.only("LIST.toml", "jaxrl work", values["list"]))
     entries = read_list(file)
     part, options = _part(values["part"]), common.runner_options(values)
     common.use_cores()

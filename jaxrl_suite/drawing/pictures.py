@@ -63,7 +63,7 @@ def picture(
     """
     if draw is not None:
         return _checked(draw(state, params))
-    return _drawn(Scene(env, params, *jax.device_get((state, observation, action))))
+    return kind_of(env, params).draw(innermost(Scene(env, params, *jax.device_get((state, observation, action)))))
 
 
 class Pictures(Sequence[np.ndarray]):
@@ -77,9 +77,8 @@ class Pictures(Sequence[np.ndarray]):
     """
 
     def __init__(self, episode: Episode, draw: Draw | None = None):
-        if draw is None:
-            kind_of(episode.env, episode.env_params)
         self._episode, self._draw = episode, draw
+        self._kind = kind_of(episode.env, episode.env_params) if draw is None else None
 
     def __len__(self) -> int:
         return len(self._episode.rewards) + 1
@@ -95,21 +94,22 @@ class Pictures(Sequence[np.ndarray]):
     def _at(self, t: int) -> np.ndarray:
         episode = self._episode
         state = _item(episode.states, t)
-        if self._draw is not None:
+        if self._kind is None:
+            assert self._draw is not None
             return _checked(self._draw(state, episode.env_params))
         action = _item(episode.actions, t) if t < len(episode.rewards) else None
         before = (_item(episode.states, t - 1), _item(episode.actions, t - 1)) if t else None
         observation = _item(episode.observations, t)
-        return _drawn(Scene(episode.env, episode.env_params, state, observation, action, before))
+        return self._kind.draw(innermost(Scene(episode.env, episode.env_params, state, observation, action, before)))
 
     @property
     def seconds(self) -> float:
         """How long each is to be seen: a step of the simulated time, where there is one."""
-        if self._draw is not None:
+        if self._kind is None:
             return 0.05
         episode = self._episode
         scene = innermost(Scene(episode.env, episode.env_params, _item(episode.states, 0)))
-        return kind_of(episode.env, episode.env_params).seconds(scene.env, scene.params)
+        return self._kind.seconds(scene.env, scene.params)
 
 
 def frames(episode: Episode, draw: Draw | None = None) -> np.ndarray:
@@ -125,10 +125,6 @@ def frames(episode: Episode, draw: Draw | None = None) -> np.ndarray:
     if len({picture.shape for picture in drawn}) > 1:
         raise ConfigError(f"draw: shapes {drawn[0].shape} and others: must always be the same")
     return np.stack(drawn)
-
-
-def _drawn(scene: Scene) -> np.ndarray:
-    return kind_of(scene.env, scene.params).draw(innermost(scene))
 
 
 def _item(tree: Any, t: int) -> Any:
